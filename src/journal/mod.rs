@@ -1,0 +1,25 @@
+//! What happened: the append-only log of every task, and the store under it.
+//!
+//! ```text
+//! durable ── Store ──┬── sqlite   one file, WAL, one writer thread
+//!                    └── (yours)  must pass tests/store_conformance.rs
+//! ```
+//!
+//! This room knows nothing of agents, models or MCP. SQL is here and nowhere else.
+
+mod error;
+mod event;
+mod history;
+mod id;
+mod payload;
+pub mod sqlite;
+mod store;
+
+pub use error::{Error, Result};
+pub use event::{Effect, End, Event, Failure, FailureKind, Record, StepKind};
+pub use history::{History, IllegalEvent, Step, StepState};
+pub use id::{RunnerId, TaskId};
+pub use payload::{Hash, Payload};
+pub use store::{
+    Created, Filter, Lease, NewTask, ParentLink, Sent, Signal, Status, Store, Task, Wake,
+};

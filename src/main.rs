@@ -1,0 +1,2 @@
+//! The `relight` binary: a thin shell around [`relight::cli`].
+fn main() {}

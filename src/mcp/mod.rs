@@ -1,0 +1,1 @@
+//! How others reach relight, and how it reaches other MCP servers.

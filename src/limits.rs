@@ -60,3 +60,9 @@ pub const JOURNAL_RETRY_MS: u64 = 500;
 
 /// How long a stopping process waits for steps in flight before it drops them.
 pub const SHUTDOWN_GRACE_MS: u64 = 5_000;
+
+/// How much of a tool's text a model is shown. The journal keeps all of it.
+pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
+
+/// How many replies in a row may say nothing at all before the run fails.
+pub const EMPTY_REPLIES_MAX: u32 = 3;

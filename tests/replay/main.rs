@@ -2,6 +2,8 @@
 //!
 //! No clock, no store, no tokio: a history and one question about it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod corrupt;
 mod in_doubt;
 mod mismatch;

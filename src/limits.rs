@@ -16,6 +16,31 @@ pub const WRITE_QUEUE: usize = 1024;
 /// How many waiting writes share one transaction. Larger groups only add latency to the first in it.
 pub const GROUP_COMMIT_MAX: usize = 256;
 
+/// How long a write waits for another process to end its own. Theirs take milliseconds: waiting
+/// longer than this means that a process hangs with the journal locked.
+pub const JOURNAL_BUSY_MS: u64 = 5_000;
+
+/// Pages of the write-ahead log after which they are copied into the journal. More would make the
+/// log larger (8 MiB at this size) and a start after a crash slower, fewer would copy more often.
+pub const CHECKPOINT_PAGES: i64 = 1_000;
+
+/// What a write-ahead log that a burst has blown up shrinks back to.
+pub const WAL_MAX_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Connections that read side by side. Each holds a page cache of half a MiB.
+pub const READERS: usize = 4;
+
+/// Events whose JSON is longer than this many bytes are compressed where that makes them smaller.
+/// Below it, the time is worth more than the bytes.
+pub const PACK_BYTES: usize = 1024;
+
+/// Payloads whose sum is beyond this many bytes are compressed off the caller's thread: about a
+/// millisecond of work, too long for a thread that serves other tasks.
+pub const PACK_ASIDE_BYTES: usize = 256 * 1024;
+
+/// Pages that a removal gives back to the file system at a time, so that it does not hold up others.
+pub const VACUUM_PAGES: i64 = 1_024;
+
 /// How long a `StepStarted` that nobody waits for may stay in memory before it is committed by itself.
 /// Short enough that a crash in a model call shows that the call was under way.
 pub const STARTED_FLUSH_MS: u64 = 20;

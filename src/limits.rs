@@ -91,3 +91,29 @@ pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
 
 /// How many replies in a row may say nothing at all before the run fails.
 pub const EMPTY_REPLIES_MAX: u32 = 3;
+
+/// The longest agent file, settings file or `mcp.json` that is read. Prompts are pages, not books.
+pub const AGENT_FILE_MAX_BYTES: usize = 1024 * 1024;
+
+/// The longest name of a tool that model APIs take.
+pub const TOOL_NAME_MAX_BYTES: usize = 64;
+
+/// Model calls of one task where the agent's file sets no `maxTurns`. Enough for long work, and it
+/// ends a conversation that goes in circles.
+pub const TURNS: u32 = 50;
+
+/// The most that `maxTurns` may be, so that a task stays well below [`TASK_EVENTS_MAX`].
+pub const TURNS_MAX: u32 = 10_000;
+
+/// Tries of a model or tool call that fails for the moment, where the agent's file sets none. With
+/// the waits below, half a minute of trouble at the other side is waited out.
+pub const CALL_ATTEMPTS: u32 = 6;
+
+/// The most tries that an agent's file may ask for.
+pub const CALL_ATTEMPTS_MAX: u32 = 100;
+
+/// The wait before the second try of a call.
+pub const CALL_RETRY_FIRST_MS: u64 = 1_000;
+
+/// The longest wait between two tries of a call.
+pub const CALL_RETRY_MAX_MS: u64 = 60_000;

@@ -105,15 +105,14 @@ pub const TURNS: u32 = 50;
 /// The most that `maxTurns` may be, so that a task stays well below [`TASK_EVENTS_MAX`].
 pub const TURNS_MAX: u32 = 10_000;
 
-/// Tries of a model or tool call that fails for the moment, where the agent's file sets none. With
-/// the waits below, half a minute of trouble at the other side is waited out.
-pub const CALL_ATTEMPTS: u32 = 6;
+/// Tries of a step that fails for the moment, where nothing else is said. With the waits below, half a minute of trouble at the other side is waited out.
+pub const STEP_ATTEMPTS: u32 = 6;
 
 /// The most tries that an agent's file may ask for.
-pub const CALL_ATTEMPTS_MAX: u32 = 100;
+pub const STEP_ATTEMPTS_MAX: u32 = 100;
 
-/// The wait before the second try of a call.
-pub const CALL_RETRY_FIRST_MS: u64 = 1_000;
+/// The wait before the second try of a step.
+pub const STEP_RETRY_FIRST_MS: u64 = 1_000;
 
-/// The longest wait between two tries of a call.
-pub const CALL_RETRY_MAX_MS: u64 = 60_000;
+/// The longest wait between two tries of a step.
+pub const STEP_RETRY_MAX_MS: u64 = 60_000;

@@ -2,14 +2,19 @@
 //!
 //! This room knows nothing of MCP; [`Toolbox`] and [`Models`] are how the world reaches it.
 
+mod budget;
+mod calls;
+mod conversation;
 pub mod definition;
 mod model;
 mod prices;
+mod run;
 mod tool;
 
-pub use definition::{Budget, Definition, InDoubt, Retry, ToolPattern};
+pub use definition::{Budget, Definition, InDoubt, ToolPattern};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Reply, Request, Settings, ToolCall, ToolSpec, Usage,
 };
 pub use prices::{Price, Prices};
+pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};
 pub use tool::{Invocation, ServerConfig, Servers, Tool, ToolOutput, Toolbox};

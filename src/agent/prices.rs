@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Usage;
 
 /// The price of one model, in micro-dollars per million tokens: a dollar per million tokens is
 /// 1,000,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
     /// Tokens in.
     pub input: u64,
@@ -29,13 +31,21 @@ impl Price {
 }
 
 /// Prices by model. `openai:NAME` and plain `NAME` are the same model.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prices(BTreeMap<String, Price>);
 
 impl Prices {
     /// The price of a model by its name in an agent's file.
     pub fn of(&self, model: &str) -> Option<&Price> {
         self.0.get(plain(model))
+    }
+
+    /// The prices of these models alone, for a task to be pinned to.
+    #[must_use]
+    pub fn only(&self, models: &[String]) -> Self {
+        let names: Vec<_> = models.iter().map(|model| plain(model)).collect();
+        let kept = self.0.iter().filter(|(model, _)| names.contains(&model.as_str()));
+        Self(kept.map(|(model, price)| (model.clone(), *price)).collect())
     }
 
     /// The cost of one call in micro-dollars; `None` where the model has no price, which is not

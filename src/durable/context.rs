@@ -52,6 +52,11 @@ impl Context {
         &self.live.task.name
     }
 
+    /// When the task was created, in Unix milliseconds. Costs no step.
+    pub fn created_at_ms(&self) -> i64 {
+        self.live.task.created_at_ms
+    }
+
     /// What the task was pinned to when it was created.
     pub fn definition(&self) -> Option<Payload> {
         self.live.cursor(|cursor| match cursor.history().created() {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entropy;
 use crate::journal::Failure;
+use crate::limits;
 
 /// Exponential backoff with a bound on attempts.
 ///
@@ -21,9 +22,12 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// Six attempts over about half a minute.
     fn default() -> Self {
-        Self { attempts: 6, first_ms: 1_000, max_ms: 60_000 }
+        Self {
+            attempts: limits::STEP_ATTEMPTS,
+            first_ms: limits::STEP_RETRY_FIRST_MS,
+            max_ms: limits::STEP_RETRY_MAX_MS,
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -136,13 +137,8 @@ impl<'a> StepBuilder<'a> {
         let ask =
             Ask { kind: self.kind, effect: self.effect, input: self.input, shown: self.shown };
         let rules = Rules { ask, retry: self.retry, doubt: self.doubt };
-        let output = rules.settle(&open.live, &open.key, async |attempt| {
-            let output = code(attempt).await?;
-            Payload::of(&output).map_err(|error| {
-                Failure::is_final(format!("the outcome has no JSON form: {error}"))
-            })
-        });
-        read(&open.key, &output.await?)
+        let output = rules.settle(&open.live, &open.key, &mut code).await?;
+        read(&open.key, &output)
     }
 }
 
@@ -163,12 +159,17 @@ struct Rules {
 }
 
 impl Rules {
-    async fn settle(
+    async fn settle<T, F, Fut>(
         &self,
-        live: &std::sync::Arc<Live>,
+        live: &Arc<Live>,
         key: &str,
-        mut code: impl AsyncFnMut(Attempt) -> Result<Payload, Failure>,
-    ) -> Result<Payload, Failure> {
+        code: &mut F,
+    ) -> Result<Payload, Failure>
+    where
+        T: Serialize,
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, Failure>>,
+    {
         let mut number = match live.cursor(|cursor| cursor.decide(key, &self.ask)) {
             Decision::Recorded(outcome) => return outcome,
             Decision::Mismatch(mismatch) => return live.never(Halt::Mismatch(mismatch)).await,
@@ -188,7 +189,7 @@ impl Rules {
             }
         };
         loop {
-            let failure = match self.attempt(live, key, number, &mut code).await {
+            let failure = match self.attempt(live, key, number, code).await {
                 Ok(output) => return Ok(output),
                 Err(failure) => failure,
             };
@@ -221,13 +222,18 @@ impl Rules {
     }
 
     /// Runs the code once. A success is committed on return; a failure is not recorded yet.
-    async fn attempt(
+    async fn attempt<T, F, Fut>(
         &self,
-        live: &std::sync::Arc<Live>,
+        live: &Arc<Live>,
         key: &str,
         number: u32,
-        code: &mut impl AsyncFnMut(Attempt) -> Result<Payload, Failure>,
-    ) -> Result<Payload, Failure> {
+        code: &mut F,
+    ) -> Result<Payload, Failure>
+    where
+        T: Serialize,
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, Failure>>,
+    {
         let Ok(_place) = live.places.acquire().await else { return std::future::pending().await };
         live.gate().await;
         let _running = live.running();
@@ -246,6 +252,9 @@ impl Rules {
         }
         let idempotency_key = format!("{}/{key}", live.lease.task);
         let output = with_late_commit(live, code(Attempt { number, idempotency_key })).await?;
+        let output = Payload::of(&output).map_err(|error| {
+            Failure::is_final(format!("the outcome of step {key:?} has no JSON form: {error}"))
+        })?;
         let bytes = output.json().len();
         if bytes > limits::PAYLOAD_MAX_BYTES {
             let max = limits::PAYLOAD_MAX_BYTES;
@@ -260,7 +269,7 @@ impl Rules {
 
     async fn fail(
         &self,
-        live: &std::sync::Arc<Live>,
+        live: &Arc<Live>,
         key: &str,
         failure: Failure,
     ) -> Result<Payload, Failure> {

@@ -18,10 +18,11 @@ use serde::{Deserialize, Serialize};
 
 pub use document::{Error, Problem};
 pub use pattern::{NoPattern, ToolPattern};
-pub use policy::{Budget, InDoubt, Retry};
+pub use policy::{Budget, InDoubt};
 
 use self::pattern::{PerTool, of_tool};
 use super::{Servers, Settings, Tool};
+use crate::durable::RetryPolicy;
 use crate::journal::{Effect, Payload};
 
 /// An agent as its file describes it, with nothing left to look up elsewhere.
@@ -47,7 +48,7 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "PerTool::is_empty")]
     effects: PerTool<Effect>,
     #[serde(default)]
-    retry: Retry,
+    retry: RetryPolicy,
     input_schema: Payload,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output_schema: Option<Payload>,
@@ -119,7 +120,7 @@ impl Definition {
     }
 
     /// How often a failed call is tried again.
-    pub fn retry(&self) -> Retry {
+    pub fn retry(&self) -> RetryPolicy {
         self.retry
     }
 
@@ -143,6 +144,14 @@ impl Definition {
         self.tools
             .as_ref()
             .is_none_or(|tools| tools.iter().any(|pattern| pattern.matches(server, tool)))
+    }
+
+    /// The entries of `tools` that match none of these tools.
+    pub fn missing(&self, offered: &[Tool]) -> Vec<String> {
+        let unmatched = |pattern: &&ToolPattern| {
+            !offered.iter().any(|tool| pattern.matches(&tool.server, &tool.name))
+        };
+        self.tools.iter().flatten().filter(unmatched).map(ToString::to_string).collect()
     }
 
     /// What calling this tool twice would do: by the agent's file, or else by the tool's own

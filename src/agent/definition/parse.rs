@@ -1,9 +1,10 @@
 //! From the text of an agent file to a [`Definition`], or to everything that is wrong with it.
 
 use super::document::{Error, Fields, Node, Problems, Value};
-use super::policy::{Budget, Retry};
+use super::policy::Budget;
 use super::{Definition, front_matter, rules, schema, servers};
 use crate::agent::{Servers, Settings};
+use crate::durable::RetryPolicy;
 use crate::limits;
 
 /// The keys of the front matter, in the order in which people are told of them.
@@ -175,18 +176,18 @@ fn max_turns(fields: &Fields<'_>, budget: Option<&Fields<'_>>, problems: &mut Pr
     turns.or(same).and_then(|turns| u32::try_from(turns).ok()).unwrap_or(limits::TURNS)
 }
 
-fn retry(fields: &Fields<'_>, problems: &mut Problems) -> Retry {
+fn retry(fields: &Fields<'_>, problems: &mut Problems) -> RetryPolicy {
     const RETRY: [&str; 3] = ["attempts", "first", "max"];
-    let default = Retry::default();
+    let default = RetryPolicy::default();
     let Some(node) = fields.get("retry") else { return default };
     let Some(fields) = Fields::open(node, "retry", &RETRY, problems) else { return default };
-    let attempts = fields.whole("attempts", 1..=u64::from(limits::CALL_ATTEMPTS_MAX), problems);
+    let attempts = fields.whole("attempts", 1..=u64::from(limits::STEP_ATTEMPTS_MAX), problems);
     let first_ms = fields.duration_ms("first", problems).unwrap_or(default.first_ms);
     let max_ms = fields.duration_ms("max", problems).unwrap_or(default.max_ms.max(first_ms));
     if first_ms > max_ms {
         problems.at(node.line, "\"retry.first\" is longer than \"retry.max\"; make it shorter");
     }
-    Retry {
+    RetryPolicy {
         attempts: attempts.and_then(|n| u32::try_from(n).ok()).unwrap_or(default.attempts),
         first_ms,
         max_ms,

@@ -1,8 +1,6 @@
-//! What an agent may spend, how often it tries again, and what it does when in doubt.
+//! What an agent may spend, and what it does when in doubt.
 
 use serde::{Deserialize, Serialize};
-
-use crate::limits;
 
 /// What one task of an agent may use up. What is `None` has no bound of its own; turns are
 /// bounded by [`Definition::max_turns`](super::Definition::max_turns).
@@ -31,26 +29,4 @@ pub enum InDoubt {
     Tell,
     /// The task fails.
     Fail,
-}
-
-/// How often a model or tool call that failed for the moment is tried, and after which waits. The
-/// wait doubles from `first_ms` up to `max_ms`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retry {
-    /// Tries in all, the first one included; at least 1.
-    pub attempts: u32,
-    /// The wait before the second try.
-    pub first_ms: u64,
-    /// The longest wait.
-    pub max_ms: u64,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            attempts: limits::CALL_ATTEMPTS,
-            first_ms: limits::CALL_RETRY_FIRST_MS,
-            max_ms: limits::CALL_RETRY_MAX_MS,
-        }
-    }
 }

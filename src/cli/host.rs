@@ -1,0 +1,63 @@
+//! Puts the rooms together: a journal, models, tools and agents make a runtime.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, SecretString};
+use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Pinned};
+use relight::config::{Environment, Settings};
+use relight::durable::Runtime;
+use relight::journal::Store;
+use relight::journal::sqlite::Sqlite;
+use relight::mcp::client::Downstream;
+
+use super::Error;
+
+/// A running runtime and what has to be closed after it.
+pub(super) struct Host {
+    pub(super) runtime: Runtime,
+    downstream: Arc<Downstream>,
+}
+
+/// Whose tasks a host runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// Every unfinished task of the journal.
+    All,
+    /// Only what is started or adopted through it.
+    Own,
+}
+
+impl Host {
+    pub(super) async fn start(settings: &Settings, environment: &Environment, runs: Runs) -> Result<Self, Error> {
+        let store = open(settings)?;
+        let mut openai = OpenAiConfig::default();
+        openai.base_url = settings.openai.base_url.clone();
+        openai.api_key = settings.openai.api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned()));
+        let models = Registry::new(ModelsConfig { openai, script_dir: PathBuf::new() });
+        let variables = environment.clone();
+        let downstream = Arc::new(Downstream::new(move |name: &str| variables.get(name)));
+        let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _);
+        let builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
+        let builder = if runs == Runs::Own { builder.only_own() } else { builder };
+        Ok(Self { runtime: builder.start().await?, downstream })
+    }
+
+    /// Leaves every task to be taken up at once by the next process, and stops the tool servers.
+    pub(super) async fn stop(self) {
+        self.runtime.shutdown().await;
+        self.downstream.close().await;
+        self.runtime.store().close().await;
+    }
+}
+
+/// Opens the journal alone, for commands that run nothing.
+pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Store>, Error> {
+    Ok(Arc::new(Sqlite::open(&settings.journal.value)?))
+}
+
+/// What tasks of this agent are pinned to when they start.
+pub(super) fn pin(agent: Definition, settings: &Settings) -> Pinned {
+    let prices = settings.prices.only(agent.models());
+    Pinned { models: agent.models().to_vec(), prices, agent }
+}

@@ -1,0 +1,140 @@
+//! `relight run`: one agent in the terminal.
+
+use relight::config::{self, Environment, Settings};
+use relight::journal::{End, Payload, Status, Store, TaskId};
+use serde_json::{Map, Value};
+
+use super::host::{Host, Runs, pin};
+use super::screen::{Screen, bold, dim};
+use super::tasks::watch::Follower;
+use super::{Error, find_task};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The agent's name, or the path of its file
+    #[arg(required_unless_present = "resume")]
+    agent: Option<String>,
+    /// What to do, for an agent that takes one text; or KEY=VALUE for each of its arguments
+    input: Vec<String>,
+    /// The arguments as one JSON object
+    #[arg(long, value_name = "JSON", conflicts_with = "input")]
+    json_input: Option<String>,
+    /// Go on with a task that was interrupted
+    #[arg(long, value_name = "TASK", conflicts_with_all = ["agent", "input", "json_input"])]
+    resume: Option<String>,
+    /// Print the end as JSON, and no progress
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args, settings: &Settings, environment: &Environment, screen: &Screen) -> Result<(), Error> {
+    let new = match &args.agent {
+        Some(name) => {
+            let agent = config::load_agent(settings, name)?;
+            let arguments = arguments(&args, agent.input_schema())?;
+            let mut start = pin(agent, settings).start(arguments);
+            start.ttl_ms = Some(settings.ttl_ms);
+            Some(start)
+        }
+        None => None,
+    };
+    let host = Host::start(settings, environment, Runs::Own).await?;
+    let task = match new {
+        Some(start) => host.runtime.start(start).await,
+        None => find(&host, args.resume.as_deref().unwrap_or_default()).await?,
+    };
+    let result = match task {
+        Ok(task) => follow(&host, task, args.json, screen).await,
+        Err(error) => Err(error.into()),
+    };
+    host.stop().await;
+    result
+}
+
+async fn find(host: &Host, prefix: &str) -> Result<Result<TaskId, relight::journal::Error>, Error> {
+    let task = find_task(host.runtime.store().as_ref(), prefix).await?;
+    host.runtime.adopt(task);
+    Ok(Ok(task))
+}
+
+/// The call's arguments, checked against the agent's schema.
+fn arguments(args: &Args, schema: &Payload) -> Result<Payload, Error> {
+    let wrong = |why: String| Error::Usage(why);
+    let schema: Value = schema.read().map_err(|error| wrong(error.to_string()))?;
+    let properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let value = match &args.json_input {
+        Some(json) => serde_json::from_str(json).map_err(|error| wrong(format!("--json-input is not JSON: {error}")))?,
+        None if properties.len() == 1 && properties.contains_key("task") => {
+            Value::Object(Map::from_iter([("task".to_owned(), Value::String(args.input.join(" ")))]))
+        }
+        None => pairs(&args.input, &properties)?,
+    };
+    let validator = jsonschema::validator_for(&schema).map_err(|error| wrong(error.to_string()))?;
+    let complaints: Vec<_> = validator
+        .iter_errors(&value)
+        .map(|error| format!("{error} (at {:?})", error.instance_path().to_string()))
+        .collect();
+    if !complaints.is_empty() {
+        let takes = properties.keys().map(|key| format!("{key}=...")).collect::<Vec<_>>().join(" ");
+        return Err(wrong(format!("the arguments do not fit the agent: {}; it takes {takes}", complaints.join("; "))));
+    }
+    Payload::of(&value).map_err(|error| wrong(error.to_string()))
+}
+
+/// `KEY=VALUE` words as an object. A value is JSON where the schema wants no string.
+fn pairs(words: &[String], properties: &Map<String, Value>) -> Result<Value, Error> {
+    let mut object = Map::new();
+    for word in words {
+        let (key, text) = word.split_once('=').ok_or_else(|| {
+            let keys: Vec<_> = properties.keys().map(String::as_str).collect();
+            Error::Usage(format!("expected KEY=VALUE, found {word:?}; the agent takes {}", keys.join(", ")))
+        })?;
+        let wants_text = properties.get(key).and_then(|schema| schema.get("type")).is_some_and(|kind| kind == "string");
+        let plain = || Value::String(text.to_owned());
+        let value = if wants_text { plain() } else { serde_json::from_str(text).unwrap_or_else(|_| plain()) };
+        object.insert(key.to_owned(), value);
+    }
+    Ok(Value::Object(object))
+}
+
+async fn follow(host: &Host, task: TaskId, json: bool, screen: &Screen) -> Result<(), Error> {
+    let store = host.runtime.store();
+    let mut follower = Follower::new(task, !json);
+    let end = tokio::select! {
+        end = follower.to_the_end(store.as_ref(), screen) => end?,
+        interrupt = tokio::signal::ctrl_c() => {
+            interrupt?;
+            screen.note(format!(
+                "\nThe task is kept and goes on where it was:\n  {}\nor by itself while `relight serve` runs.",
+                bold(format!("relight run --resume {}", short_id(task)))
+            ));
+            return Err(Error::Interrupted);
+        }
+    };
+    say_end(store.as_ref(), task, &end, json, screen).await
+}
+
+/// A clear last word: the answer on stdout, everything else on stderr.
+pub(super) async fn say_end(store: &dyn Store, task: TaskId, end: &End, json: bool, screen: &Screen) -> Result<(), Error> {
+    if json {
+        screen.line(super::tasks::end_json(task, end));
+    } else {
+        match end {
+            End::Completed(output) => match output.read::<String>() {
+                Ok(text) => screen.line(text),
+                Err(_) => screen.line(output.json()),
+            },
+            End::Failed(failure) => screen.note(format!("The task failed: {failure}")),
+            End::Stopped(failure) => screen.note(format!("The task stopped: {failure}")),
+            End::Cancelled(message) => screen.note(format!("The task was {message}")),
+        }
+        let message = store.task(task).await?.and_then(|task| task.message).unwrap_or_default();
+        screen.note(dim(format!("{message} (relight tasks show {})", short_id(task))));
+    }
+    if Status::from(end) == Status::Completed { Ok(()) } else { Err(Error::Said) }
+}
+
+/// Enough of an id to type.
+pub(super) fn short_id(task: TaskId) -> String {
+    task.to_string().chars().take(8).collect()
+}

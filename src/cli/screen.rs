@@ -1,0 +1,53 @@
+//! Writes for people: results to stdout, progress and errors to stderr.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+
+/// The terminal, or whatever stands in for it. Colours are left out where they are not wanted
+/// (`NO_COLOR`, no terminal).
+#[derive(Debug)]
+pub(super) struct Screen(());
+
+impl Screen {
+    pub(super) fn new() -> Self {
+        Self(())
+    }
+
+    /// A line of the result, on stdout.
+    ///
+    /// A reader that has gone away (`relight tasks list | head`) is no error.
+    pub(super) fn line(&self, text: impl Display) {
+        let _ = writeln!(anstream::stdout(), "{text}");
+    }
+
+    /// A line about what goes on, on stderr.
+    pub(super) fn note(&self, text: impl Display) {
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
+    /// What went wrong, on stderr.
+    pub(super) fn error(&self, error: &dyn std::error::Error) {
+        let style = AnsiColor::Red.on_default().bold();
+        self.note(format!("{style}relight:{style:#} {error}"));
+    }
+}
+
+/// Text in a colour.
+pub(super) fn coloured(colour: AnsiColor, text: impl Display) -> String {
+    let style = colour.on_default();
+    format!("{style}{text}{style:#}")
+}
+
+/// Text in bold.
+pub(super) fn bold(text: impl Display) -> String {
+    let style = Style::new().bold();
+    format!("{style}{text}{style:#}")
+}
+
+/// Text that steps back.
+pub(super) fn dim(text: impl Display) -> String {
+    let style = Style::new().dimmed();
+    format!("{style}{text}{style:#}")
+}

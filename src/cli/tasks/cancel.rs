@@ -1,0 +1,44 @@
+//! `relight tasks cancel`.
+
+use std::sync::Arc;
+
+use relight::durable::Runtime;
+use relight::journal::{End, Sent, Store};
+
+use super::super::screen::Screen;
+use super::super::{Error, find_task};
+use super::end_json;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The task's id, or as much of it as is needed
+    task: String,
+    /// Why, for the task's history
+    #[arg(long)]
+    reason: Option<String>,
+    /// Print the end as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks the task to stop, and waits until it has. A task that nobody runs is ended here.
+pub(super) async fn cancel(args: &Args, store: &Arc<dyn Store>, screen: &Screen) -> Result<(), Error> {
+    let task = find_task(store.as_ref(), &args.task).await?;
+    let runtime = Runtime::builder(Arc::clone(store)).only_own().start().await?;
+    let sent = runtime.cancel(task, args.reason.clone()).await;
+    let end = match sent {
+        Ok(_) => runtime.wait(task).await,
+        Err(error) => Err(error),
+    };
+    runtime.shutdown().await;
+    let (sent, end) = (sent?, end?);
+    if args.json {
+        screen.line(end_json(task, &end));
+    } else {
+        match (&end, sent) {
+            (End::Cancelled(message), Sent::Delivered) => screen.line(message),
+            _ => screen.line(format!("The task had already {}.", relight::journal::Status::from(&end).as_str())),
+        }
+    }
+    Ok(())
+}

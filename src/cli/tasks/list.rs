@@ -1,0 +1,70 @@
+//! `relight tasks list`.
+
+use anstyle::AnsiColor;
+use comfy_table::{ContentArrangement, Table, presets};
+use relight::durable::{Clock, SystemClock};
+use relight::journal::{Filter, Status, Store};
+use serde_json::Value;
+
+use super::super::run::short_id;
+use super::super::screen::{Screen, coloured};
+use super::super::Error;
+use super::task_json;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Only tasks that have not ended
+    #[arg(long)]
+    active: bool,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// As a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn list(args: &Args, store: &dyn Store, screen: &Screen) -> Result<(), Error> {
+    let status = if args.active { vec![Status::Working, Status::InputRequired] } else { Vec::new() };
+    let tasks = store.tasks(Filter { status, limit: args.limit, ..Filter::default() }).await?;
+    if args.json {
+        screen.line(Value::Array(tasks.iter().map(task_json).collect()));
+        return Ok(());
+    }
+    if tasks.is_empty() {
+        screen.note("There are no tasks. Start one with `relight run AGENT`.");
+        return Ok(());
+    }
+    let now_ms = SystemClock.now_ms();
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["TASK", "AGENT", "STATUS", "AGE", "MESSAGE"]);
+    for task in &tasks {
+        let name = match &task.parent {
+            Some(parent) => format!("{} (of {})", task.name, short_id(parent.task)),
+            None => task.name.clone(),
+        };
+        let message = task.message.clone().unwrap_or_default();
+        table.add_row([short_id(task.id), name, status_word(task.status), age(now_ms - task.created_at_ms), message]);
+    }
+    screen.line(table);
+    Ok(())
+}
+
+/// A status in its colour.
+pub(super) fn status_word(status: Status) -> String {
+    let colour = match status {
+        Status::Working => AnsiColor::Blue,
+        Status::InputRequired | Status::Cancelled => AnsiColor::Yellow,
+        Status::Completed => AnsiColor::Green,
+        Status::Failed | Status::Stopped => AnsiColor::Red,
+    };
+    coloured(colour, status.as_str())
+}
+
+fn age(age_ms: i64) -> String {
+    const UNITS: [(i64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let seconds = age_ms / 1_000;
+    let unit = UNITS.iter().find(|(length, _)| seconds >= *length);
+    unit.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
+}

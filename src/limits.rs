@@ -91,3 +91,9 @@ pub const STDERR_LINE_BYTES: usize = 500;
 /// How long a failure's message waits for the exit status and the last words of a program that has
 /// closed its stdout.
 pub const LAST_WORDS_MS: u64 = 500;
+
+/// How much of a tool's text a model is shown. The journal keeps all of it.
+pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
+
+/// How many replies in a row may say nothing at all before the run fails.
+pub const EMPTY_REPLIES_MAX: u32 = 3;

@@ -1,6 +1,7 @@
 //! The toolbox over real programs: the till, and shell scripts that misbehave.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "support/servers.rs"]
 mod servers;

@@ -1,3 +1,36 @@
 //! How code resumes: replay, steps, retries, timers, leases, and the runtime that owns live tasks.
 //!
+//! ```text
+//!  Runtime ── claims a lease ──> drive ── polls ──> your async fn
+//!                                  │                    │ every step
+//!                                  │                 Context ── asks ──> Cursor (sans-IO)
+//!                                  │                    │                 recorded? in doubt? run?
+//!                                  └── Live ── appends ─┴──> journal::Store
+//! ```
+//!
+//! Recovery is one thing only: the function runs again from its start. A step that the journal holds
+//! answers from it, and the first one that it does not hold runs for real.
+//!
 //! This room knows nothing of models or MCP, and does no HTTP.
+
+mod clock;
+mod context;
+mod cursor;
+mod drive;
+mod entropy;
+mod function;
+mod live;
+mod mismatch;
+mod retry;
+mod runtime;
+mod step;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use context::Context;
+pub use cursor::{Ask, Cursor, Decision};
+pub use entropy::Entropy;
+pub use function::Function;
+pub use mismatch::Mismatch;
+pub use retry::RetryPolicy;
+pub use runtime::{Builder, Runtime, StartTask};
+pub use step::{Attempt, Doubt, StepBuilder};

@@ -3,6 +3,8 @@
 //! Names are in the past tense. The stored form is documented in ARCHITECTURE.md ("The stored
 //! format") and pinned by tests: a change here is a change of format version.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Hash, ParentLink, Payload};
@@ -54,8 +56,10 @@ pub enum FailureKind {
 }
 
 /// A failure as it is recorded and shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
+///
+/// It is no [`std::error::Error`] itself, so that `?` turns any error into one. Such an error says
+/// nothing about whether the work took effect, so it counts as [`FailureKind::InDoubt`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What follows from it.
     pub kind: FailureKind,
@@ -71,6 +75,25 @@ pub struct Failure {
     /// More, for a program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Payload>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self::in_doubt(message)
+    }
 }
 
 impl Failure {

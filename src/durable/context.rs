@@ -1,0 +1,300 @@
+//! What a durable function does its work through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::live::{Halt, Live};
+use super::{Ask, Decision, StepBuilder, entropy, step};
+use crate::journal::{
+    Effect, End, Event, Failure, FailureKind, Hash, NewTask, ParentLink, Payload, StepKind, TaskId,
+};
+use crate::limits;
+
+/// The way of a durable function to everything outside itself. Cheap to clone.
+///
+/// A function runs again from its start after every crash and every long wait. It gets to the same
+/// point by asking for the same steps, so what it does between steps must follow from its input and
+/// from what steps returned: no clock, no randomness, no I/O but through the context.
+#[derive(Debug, Clone)]
+pub struct Context {
+    live: Arc<Live>,
+    scope: String,
+}
+
+/// A step while the code works on it.
+pub(super) struct Open {
+    pub(super) live: Arc<Live>,
+    pub(super) key: String,
+    name: String,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.live.cursor(|cursor| cursor.close(&self.name));
+    }
+}
+
+impl Context {
+    pub(super) fn new(live: Arc<Live>) -> Self {
+        Self { live, scope: String::new() }
+    }
+
+    /// The task's id.
+    pub fn task_id(&self) -> TaskId {
+        self.live.lease.task
+    }
+
+    /// What people call the task: the name of the tool that started it.
+    pub fn task_name(&self) -> &str {
+        &self.live.task.name
+    }
+
+    /// What the task was pinned to when it was created.
+    pub fn definition(&self) -> Option<Payload> {
+        self.live.cursor(|cursor| match cursor.history().created() {
+            Some(Event::TaskCreated { definition, .. }) => definition.clone(),
+            _ => None,
+        })
+    }
+
+    /// A context whose steps are named below `name`. Every branch that runs side by side with others
+    /// wants one of its own, so that its keys do not depend on timing.
+    #[must_use]
+    pub fn scope(&self, name: impl AsRef<str>) -> Self {
+        Self { live: Arc::clone(&self.live), scope: format!("{}{}/", self.scope, name.as_ref()) }
+    }
+
+    /// A step that changes nothing outside.
+    pub fn pure(&self, name: impl Into<String>) -> StepBuilder<'_> {
+        StepBuilder::new(self, name.into(), Effect::Pure)
+    }
+
+    /// A step that may run twice under the same idempotency key without harm.
+    pub fn idempotent(&self, name: impl Into<String>) -> StepBuilder<'_> {
+        StepBuilder::new(self, name.into(), Effect::Idempotent)
+    }
+
+    /// A step that must not take effect twice.
+    pub fn once(&self, name: impl Into<String>) -> StepBuilder<'_> {
+        StepBuilder::new(self, name.into(), Effect::Once)
+    }
+
+    /// A step of an effect that is only known at run time.
+    pub fn step(&self, name: impl Into<String>, effect: Effect) -> StepBuilder<'_> {
+        StepBuilder::new(self, name.into(), effect)
+    }
+
+    /// Tells people what the task is at (`statusMessage` in MCP). It is shown at the latest when the
+    /// next step is committed, and is no part of the history.
+    pub fn report(&self, message: impl Into<String>) {
+        self.live.set_message(message.into());
+    }
+
+    /// The time, in Unix milliseconds, as it was when this was first asked.
+    ///
+    /// # Errors
+    /// When the recorded time cannot be read.
+    pub async fn now_ms(&self) -> Result<i64, Failure> {
+        let clock = Arc::clone(&self.live.shared.clock);
+        self.pure("now").kind(StepKind::Clock).run(|_| std::future::ready(Ok(clock.now_ms()))).await
+    }
+
+    /// 64 random bits that follow from the task's seed and this name: the same in every run, at no
+    /// cost. Not for secrets.
+    pub fn random(&self, name: &str) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] =
+            entropy::derive(self.live.seed, &format!("{}{name}", self.scope));
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// Waits, for weeks if need be: over about a second the task is parked, and holds no memory.
+    /// The time runs on while the process is down.
+    ///
+    /// # Errors
+    /// When the name is too long.
+    pub async fn sleep(&self, name: &str, time: Duration) -> Result<(), Failure> {
+        let name = self.scoped(name)?;
+        let open = self.open(&name).await;
+        let wait_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let ask = Ask {
+            kind: StepKind::Timer,
+            effect: Effect::Pure,
+            input: Hash::of(&wait_ms.to_be_bytes()),
+            shown: None,
+        };
+        let until_ms = match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+            Decision::Recorded(outcome) => return outcome.map(|_| ()),
+            Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
+            Decision::Resume { until_ms } => until_ms.unwrap_or_default(),
+            Decision::Run { .. } | Decision::RunAt { .. } | Decision::InDoubt { .. } => {
+                let until_ms = self.live.shared.clock.now_ms().saturating_add_unsigned(wait_ms);
+                self.start(&open.key, ask, Some(until_ms)).await;
+                until_ms
+            }
+        };
+        self.live.wait_until(until_ms).await;
+        self.complete(&open.key, Payload::null()).await;
+        Ok(())
+    }
+
+    /// Starts a registered function as a task of its own and waits for it. It is cancelled with this
+    /// task, and survives crashes by itself.
+    ///
+    /// # Errors
+    /// What the child failed with; [`FailureKind::Cancelled`] where it was cancelled.
+    pub async fn child<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        function: &str,
+        input: &(impl Serialize + ?Sized),
+    ) -> Result<T, Failure> {
+        let name = self.scoped(name)?;
+        let input = Payload::of(input).map_err(|error| {
+            Failure::is_final(format!("the input of child {name:?} has no JSON form: {error}"))
+        })?;
+        let open = self.open(&name).await;
+        let ask = Ask {
+            kind: StepKind::Child,
+            effect: Effect::Idempotent,
+            input: Hash::of(function.as_bytes()).then(input.json().as_bytes()),
+            shown: Payload::of(&serde_json::json!({"function": function})).ok(),
+        };
+        match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+            Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
+            Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
+            Decision::Resume { .. } => {}
+            Decision::Run { .. } | Decision::RunAt { .. } | Decision::InDoubt { .. } => {
+                self.start(&open.key, ask, None).await;
+            }
+        }
+        let end = match self.child_task(&open.key, function, input) {
+            Ok(child) => self.child_end(child).await,
+            Err(failure) => End::Failed(failure),
+        };
+        match end {
+            End::Completed(output) => {
+                self.complete(&open.key, output.clone()).await;
+                step::read(&open.key, &output)
+            }
+            End::Failed(failure) | End::Stopped(failure) => self.fail(&open.key, failure).await,
+            End::Cancelled(message) => {
+                self.fail(&open.key, Failure::new(FailureKind::Cancelled, message)).await
+            }
+        }
+    }
+
+    fn child_task(&self, key: &str, function: &str, input: Payload) -> Result<NewTask, Failure> {
+        let live = &self.live;
+        let depth = live.task.parent.as_ref().map_or(0, |parent| parent.depth) + 1;
+        if depth > limits::CHILD_DEPTH_MAX {
+            let max = limits::CHILD_DEPTH_MAX;
+            return Err(Failure::is_final(format!(
+                "children are {depth} levels deep, and at most {max} are allowed"
+            )));
+        }
+        Ok(NewTask {
+            id: child_id(live.lease.task, key),
+            function: function.to_owned(),
+            name: function.to_owned(),
+            input,
+            definition: None,
+            seed: self.random(key),
+            parent: Some(ParentLink { task: live.lease.task, key: key.to_owned(), depth }),
+            owner: live.task.owner.clone(),
+            idempotency_key: None,
+            ttl_ms: live.task.ttl_ms,
+            created_at_ms: live.shared.clock.now_ms(),
+        })
+    }
+
+    /// Creates the child unless it is there, and waits for its end.
+    async fn child_end(&self, child: NewTask) -> End {
+        let live = &self.live;
+        let (store, id) = (&live.shared.store, child.id);
+        let mut nudges = live.nudges.subscribe();
+        let mut created = false;
+        loop {
+            nudges.mark_unchanged();
+            let look = async {
+                let _running = live.running();
+                if !created {
+                    store.create(child.clone()).await?;
+                }
+                store.end(id).await
+            };
+            match look.await {
+                Ok(Some(end)) => return end,
+                Ok(None) => {
+                    created = true;
+                    let _waiting = live.waiting(None);
+                    // The sender lives in `live`, so this ends only with a nudge.
+                    let _ = nudges.changed().await;
+                }
+                Err(error) if error.is_retryable() => {
+                    tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
+                }
+                Err(error) => return live.never(Halt::Journal(error)).await,
+            }
+        }
+    }
+
+    /// Commits that a timer or a child was started.
+    async fn start(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
+        self.live.gate().await;
+        let _running = self.live.running();
+        let Ask { kind, effect, input, shown } = ask;
+        self.live.record(Event::StepStarted {
+            key: key.to_owned(),
+            kind,
+            effect,
+            input,
+            shown,
+            attempt: 1,
+            until_ms,
+        });
+        self.live.commit().await;
+    }
+
+    async fn complete(&self, key: &str, output: Payload) {
+        let _running = self.live.running();
+        self.live.record(Event::StepCompleted { key: key.to_owned(), output });
+        self.live.commit().await;
+    }
+
+    async fn fail<T>(&self, key: &str, failure: Failure) -> Result<T, Failure> {
+        let _running = self.live.running();
+        self.live.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
+        self.live.commit().await;
+        Err(failure)
+    }
+
+    /// The full name of a step in this scope.
+    pub(super) fn scoped(&self, name: &str) -> Result<String, Failure> {
+        let full = format!("{}{name}", self.scope);
+        let max = limits::STEP_NAME_MAX_BYTES;
+        if name.is_empty() || full.len() > max {
+            return Err(Failure::is_final(format!(
+                "a step's name has 1 to {max} bytes, scopes included: {full:?}"
+            )));
+        }
+        Ok(full)
+    }
+
+    /// Gives the step its key.
+    pub(super) async fn open(&self, name: &str) -> Open {
+        match self.live.cursor(|cursor| cursor.open(name)) {
+            Ok(key) => Open { live: Arc::clone(&self.live), key, name: name.to_owned() },
+            Err(mismatch) => self.live.never(Halt::Mismatch(mismatch)).await,
+        }
+    }
+}
+
+/// The id of the child that a task's step starts: the same on every run, and as hard to guess as the
+/// parent's.
+pub(super) fn child_id(parent: TaskId, key: &str) -> TaskId {
+    let hash = Hash::of(parent.to_string().as_bytes()).then(key.as_bytes());
+    TaskId::from_bits(u128::from_be_bytes(*hash.bytes()))
+}

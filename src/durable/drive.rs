@@ -1,0 +1,266 @@
+//! Drives one leased task until it ends, parks, stops or loses its lease.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, OptionFuture};
+use tracing::{debug, error, info, warn};
+
+use super::context::child_id;
+use super::live::{Halt, Live};
+use super::runtime::Shared;
+use super::{Context, Cursor};
+use crate::journal::{
+    Effect, Error, Event, Failure, History, Lease, Record, Result, Signal, StepKind, Wake,
+};
+use crate::limits;
+
+/// What made the driver let go of the function.
+enum Outcome {
+    Returned(Result<crate::journal::Payload, Failure>),
+    Panicked(String),
+    Halted(Halt),
+    Cancelled(Option<String>),
+    /// It waits for nothing but a time or a signal.
+    Still {
+        earliest_ms: Option<i64>,
+    },
+    /// The process is to stop.
+    Stopping,
+}
+
+/// Drives a task. On return this process has nothing more to do with it, and the lease is freed or
+/// lost.
+pub(super) async fn drive(shared: Arc<Shared>, lease: Lease) {
+    let task = lease.task;
+    let result = match take_up(&shared, lease).await {
+        Ok(TakenUp::Live(live)) => {
+            shared.insert(Arc::clone(&live));
+            let result = run(&live).await;
+            shared.remove(task);
+            result
+        }
+        Ok(TakenUp::Damaged { seq, failure }) => {
+            error!(%task, %failure, "the history is damaged");
+            let at_ms = shared.clock.now_ms();
+            let event = Event::TaskStopped { failure };
+            shared.store.append(&lease, vec![Record { seq, at_ms, event }], None).await
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => {}
+        Err(Error::LeaseLost { .. }) => info!(%task, "another process has taken the task over"),
+        Err(Error::Closed) => debug!(%task, "the journal was closed"),
+        Err(error) => {
+            warn!(%task, %error, "the task is put back and tried again later");
+            put_back(&shared, &lease).await;
+        }
+    }
+}
+
+/// Puts a task back for another try; waits for the journal where it must.
+async fn put_back(shared: &Shared, lease: &Lease) {
+    let retry = Duration::from_millis(limits::JOURNAL_RETRY_MS);
+    loop {
+        tokio::time::sleep(retry).await;
+        let wake = Wake::At(shared.clock.now_ms());
+        match shared.store.release(lease, wake, 0).await {
+            Err(error) if error.is_retryable() && !shared.stop.is_cancelled() => {}
+            _ => return,
+        }
+    }
+}
+
+enum TakenUp {
+    Live(Arc<Live>),
+    Damaged { seq: u64, failure: Failure },
+}
+
+async fn take_up(shared: &Arc<Shared>, lease: Lease) -> Result<TakenUp> {
+    let id = lease.task;
+    let task = shared.store.task(id).await?.ok_or(Error::UnknownTask { task: id })?;
+    let (signals, nudges) = shared.store.signals(id).await?;
+    let records = shared.store.history(id, 0).await?;
+    let damaged = |failure: String| {
+        let message = format!("{failure}; the history is kept as it is");
+        Ok(TakenUp::Damaged { seq: task.events, failure: Failure::is_final(message) })
+    };
+    let cursor = match Cursor::new(records) {
+        Ok(cursor) => cursor,
+        Err(source) => return damaged(Error::Illegal { task: id, source }.to_string()),
+    };
+    let Some(Event::TaskCreated { seed, .. }) = cursor.history().created() else {
+        return damaged(format!("task {id} has no first event"));
+    };
+    let seed = *seed;
+    let live = Arc::new(Live::new(Arc::clone(shared), lease, task, seed, cursor, nudges));
+    live.record(Event::TaskClaimed { epoch: lease.epoch });
+    live.take_signals(signals);
+    Ok(TakenUp::Live(live))
+}
+
+async fn run(live: &Arc<Live>) -> Result<()> {
+    let outcome = match live.cancel_reason() {
+        Some(reason) => Outcome::Cancelled(reason),
+        None => match start(live) {
+            Some(function) => poll(live, function).await?,
+            None => Outcome::Still { earliest_ms: Some(live.shared.clock.now_ms()) },
+        },
+    };
+    let end = match outcome {
+        Outcome::Returned(Ok(output)) => match live.cursor(|cursor| cursor.unreached()) {
+            None => Event::TaskCompleted { output },
+            Some(mismatch) => Event::TaskStopped { failure: mismatch.failure() },
+        },
+        Outcome::Returned(Err(failure)) => Event::TaskFailed { failure },
+        Outcome::Panicked(what) => {
+            let failure =
+                Failure::is_final(format!("the function panicked: {what}; its history is kept"));
+            Event::TaskStopped { failure }
+        }
+        Outcome::Halted(Halt::Mismatch(mismatch)) => {
+            Event::TaskStopped { failure: mismatch.failure() }
+        }
+        Outcome::Halted(Halt::Fail(failure)) => Event::TaskFailed { failure },
+        Outcome::Halted(Halt::LeaseLost) => {
+            let Lease { task, epoch, .. } = live.lease;
+            return Err(Error::LeaseLost { task, epoch });
+        }
+        Outcome::Halted(Halt::Journal(error)) => return Err(error),
+        Outcome::Cancelled(reason) => {
+            live.record(Event::CancelRequested { reason: reason.clone() });
+            let message = live.cursor(|cursor| cancel_message(reason.as_deref(), cursor.history()));
+            Event::TaskCancelled { message }
+        }
+        Outcome::Still { earliest_ms } => {
+            return release(live, earliest_ms.map_or(Wake::OnSignal, Wake::At)).await;
+        }
+        Outcome::Stopping => return release(live, Wake::Now).await,
+    };
+    cancel_children(live).await?;
+    live.record(end);
+    live.finish().await
+}
+
+fn start(live: &Arc<Live>) -> Option<BoxFuture<'static, Result<crate::journal::Payload, Failure>>> {
+    let function = live.shared.functions.get(&live.task.function)?;
+    let input = live.cursor(|cursor| match cursor.history().created() {
+        Some(Event::TaskCreated { input, .. }) => Some(input.clone()),
+        _ => None,
+    })?;
+    Some(function.run(Context::new(Arc::clone(live)), input))
+}
+
+/// Polls the function until there is an outcome. The function is dropped on return, and with it
+/// whatever it had under way.
+async fn poll(
+    live: &Arc<Live>,
+    function: BoxFuture<'static, Result<crate::journal::Payload, Failure>>,
+) -> Result<Outcome> {
+    let mut function = pin!(AssertUnwindSafe(function).catch_unwind());
+    let mut nudges = live.nudges.subscribe();
+    let mut stopping = live.stopping.subscribe();
+    let mut still_since: Option<u64> = None;
+    loop {
+        let park = OptionFuture::from(
+            still_since.map(|_| tokio::time::sleep(Duration::from_millis(limits::PARK_AFTER_MS))),
+        );
+        tokio::select! {
+            biased;
+            out = &mut function => {
+                return Ok(match out {
+                    Ok(result) => Outcome::Returned(result),
+                    Err(panic) => Outcome::Panicked(panic_message(panic.as_ref())),
+                });
+            }
+            Ok(()) = nudges.changed() => {
+                let (signals, _) = live.shared.store.signals(live.lease.task).await?;
+                live.take_signals(signals);
+                if let Some(reason) = live.cancel_reason() {
+                    return Ok(Outcome::Cancelled(reason));
+                }
+            }
+            Ok(()) = stopping.changed() => {}
+            () = live.change() => {}
+            Some(()) = park => {
+                let still = live.stillness();
+                if still_since == Some(still.generation) {
+                    return Ok(Outcome::Still { earliest_ms: still.earliest_ms });
+                }
+            }
+        }
+        if let Some(halt) = live.halted() {
+            return Ok(Outcome::Halted(halt));
+        }
+        let still = live.stillness();
+        if *live.stopping.borrow() && still.running == 0 {
+            return Ok(Outcome::Stopping);
+        }
+        let soon_ms = live.shared.clock.now_ms().saturating_add_unsigned(limits::PARK_AFTER_MS);
+        let worth_it = still.running == 0
+            && still.waits > 0
+            && still.earliest_ms.is_none_or(|at| at > soon_ms);
+        still_since = worth_it.then_some(still.generation);
+    }
+}
+
+/// Commits what is left to commit and gives the lease back.
+async fn release(live: &Live, wake: Wake) -> Result<()> {
+    live.finish().await?;
+    let seen = *live.nudges.borrow();
+    live.shared.store.release(&live.lease, wake, seen).await
+}
+
+/// Passes a cancel, or the parent's own end, on to the children that still run.
+async fn cancel_children(live: &Live) -> Result<()> {
+    let children: Vec<_> = live.cursor(|cursor| {
+        let steps = cursor.history().steps();
+        let open =
+            steps.filter(|(_, step)| step.kind == StepKind::Child && !step.state.is_finished());
+        open.map(|(key, _)| child_id(live.lease.task, key)).collect()
+    });
+    for child in children {
+        let reason = Some("the task that started it has ended".to_owned());
+        let now_ms = live.shared.clock.now_ms();
+        match live.shared.store.signal(child, Signal::Cancel { reason }, now_ms).await {
+            // A crash between the parent's step and the child's creation leaves none to cancel.
+            Ok(_) | Err(Error::UnknownTask { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// What a cancelled task had done, for a person.
+fn cancel_message(reason: Option<&str>, history: &History) -> String {
+    let named = |finished: bool| {
+        let once = history.steps().filter(move |(_, step)| {
+            step.effect == Effect::Once
+                && matches!(step.kind, StepKind::Run | StepKind::Tool)
+                && if finished {
+                    matches!(step.state, crate::journal::StepState::Completed(_))
+                } else {
+                    matches!(step.state, crate::journal::StepState::Started)
+                }
+        });
+        once.map(|(key, _)| key).collect::<Vec<_>>().join(", ")
+    };
+    let mut message =
+        reason.map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
+    for (what, steps) in [("took effect", named(true)), ("may have taken effect", named(false))] {
+        if !steps.is_empty() {
+            message.push_str(&format!("; {what} before that: {steps}"));
+        }
+    }
+    message
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,47 @@
+//! What a runtime runs: code by name.
+
+use std::future::Future;
+use std::marker::PhantomData;
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Context;
+use crate::journal::{Failure, Payload};
+
+/// Code that runs durably. See [`Context`] for what it must keep to.
+pub trait Function: Send + Sync + 'static {
+    /// Runs from the start; what was done before answers from the journal.
+    fn run(&self, ctx: Context, input: Payload) -> BoxFuture<'static, Result<Payload, Failure>>;
+}
+
+/// An ordinary `async fn(Context, In) -> Result<Out, Failure>` as a [`Function`].
+pub(super) struct Typed<F, In>(F, PhantomData<fn(In)>);
+
+impl<F, In> Typed<F, In> {
+    pub(super) fn new(code: F) -> Self {
+        Self(code, PhantomData)
+    }
+}
+
+impl<F, In, Out, Fut> Function for Typed<F, In>
+where
+    F: Fn(Context, In) -> Fut + Send + Sync + 'static,
+    In: DeserializeOwned + Send + 'static,
+    Out: Serialize + Send + 'static,
+    Fut: Future<Output = Result<Out, Failure>> + Send + 'static,
+{
+    fn run(&self, ctx: Context, input: Payload) -> BoxFuture<'static, Result<Payload, Failure>> {
+        let input = input.read::<In>();
+        let call = input.map(|input| (self.0)(ctx, input));
+        Box::pin(async move {
+            let call = call.map_err(|error| {
+                Failure::is_final(format!("the input is not what the function takes: {error}"))
+            })?;
+            let output = call.await?;
+            Payload::of(&output)
+                .map_err(|error| Failure::is_final(format!("the result has no JSON form: {error}")))
+        })
+    }
+}

@@ -1,0 +1,320 @@
+//! One task while it runs in this process: its cursor, the events not yet committed, and what it
+//! waits for.
+//!
+//! Events are put down in order under one lock, and sent in order by whoever needs them committed:
+//! parallel steps of a task that end together share one append. Code never sees an outcome before
+//! it is committed. What cannot go on (a mismatch, a lost lease, a stop) *halts*: the code that
+//! asked simply never gets an answer, and the driver drops it. So no code can swallow it.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, watch};
+use tracing::warn;
+
+use super::runtime::Shared;
+use super::{Cursor, Mismatch};
+use crate::journal::{Error, Event, Failure, Lease, Record, Signal, Task};
+use crate::limits;
+
+/// Why a task cannot go on in this process now.
+#[derive(Debug, Clone)]
+pub(super) enum Halt {
+    /// The code and the history differ.
+    Mismatch(Mismatch),
+    /// It failed in a way that no code may catch (it is out of room for events).
+    Fail(Failure),
+    /// Another process has the task.
+    LeaseLost,
+    /// The journal does not answer as it should.
+    Journal(Error),
+}
+
+/// What a live task is shared by: its driver and every clone of its context.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) shared: Arc<Shared>,
+    pub(super) lease: Lease,
+    pub(super) task: Task,
+    pub(super) seed: u64,
+    state: Mutex<State>,
+    /// Held by whoever sends events, so that appends keep their order.
+    sending: tokio::sync::Mutex<()>,
+    /// Places for steps that run side by side.
+    pub(super) places: Semaphore,
+    /// Tells the driver, and only it, to look again.
+    changed: Notify,
+    /// The count of signals and ended children that this process knows of.
+    pub(super) nudges: watch::Sender<u64>,
+    /// Set once the process is to stop: no step begins any more.
+    pub(super) stopping: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    cursor: Cursor,
+    /// Recorded, and not yet committed.
+    unsent: Vec<Record>,
+    message: Option<String>,
+    /// Steps whose code runs, or whose outcome is being committed.
+    running: usize,
+    /// What is waited for: the time where there is one.
+    waits: HashMap<u64, Option<i64>>,
+    next_wait: u64,
+    halt: Option<Halt>,
+    cancel: Option<Option<String>>,
+    /// Grows with every change of `running` and `waits`.
+    generation: u64,
+}
+
+impl Live {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        lease: Lease,
+        task: Task,
+        seed: u64,
+        cursor: Cursor,
+        nudges: u64,
+    ) -> Self {
+        let state = State {
+            cursor,
+            unsent: Vec::new(),
+            message: None,
+            running: 0,
+            waits: HashMap::new(),
+            next_wait: 0,
+            halt: None,
+            cancel: None,
+            generation: 0,
+        };
+        Self {
+            shared,
+            lease,
+            task,
+            seed,
+            state: Mutex::new(state),
+            sending: tokio::sync::Mutex::new(()),
+            places: Semaphore::new(limits::PARALLEL_STEPS),
+            changed: Notify::new(),
+            nudges: watch::Sender::new(nudges),
+            stopping: watch::Sender::new(false),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks something up in the cursor, or changes it.
+    pub(super) fn cursor<T>(&self, f: impl FnOnce(&mut Cursor) -> T) -> T {
+        f(&mut self.state().cursor)
+    }
+
+    /// Puts an event down. It is committed by the next [`Live::commit`].
+    pub(super) fn record(&self, event: Event) {
+        let at_ms = self.shared.clock.now_ms();
+        let mut state = self.state();
+        let seq = state.cursor.history().next_seq();
+        if seq >= limits::TASK_EVENTS_MAX && event.end().is_none() {
+            let message = format!(
+                "the task has {seq} events, the most that one task may have; split the work into child tasks"
+            );
+            drop(state);
+            self.halt(Halt::Fail(Failure::is_final(message)));
+            return;
+        }
+        let record = Record { seq, at_ms, event };
+        match state.cursor.apply(record.clone()) {
+            Ok(()) => state.unsent.push(record),
+            Err(source) => {
+                drop(state);
+                let task = self.lease.task;
+                self.halt(Halt::Journal(Error::Illegal { task, source }));
+            }
+        }
+    }
+
+    /// Sets what the task is at, for people. It is committed with the next events.
+    pub(super) fn set_message(&self, message: String) {
+        self.state().message = Some(message);
+    }
+
+    /// Returns once everything put down so far is committed. Never returns when that cannot be: the
+    /// task is halted then.
+    pub(super) async fn commit(&self) {
+        loop {
+            match self.try_commit().await {
+                Ok(()) => return,
+                Err(error) if error.is_retryable() => {
+                    warn!(task = %self.lease.task, %error, "waiting for the journal");
+                    tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
+                }
+                Err(Error::LeaseLost { .. }) => return self.never(Halt::LeaseLost).await,
+                Err(error) => return self.never(Halt::Journal(error)).await,
+            }
+        }
+    }
+
+    /// Sends what is unsent, once.
+    pub(super) async fn try_commit(&self) -> Result<(), Error> {
+        let _order = self.sending.lock().await;
+        let (records, message) = {
+            let state = self.state();
+            (state.unsent.clone(), state.message.clone())
+        };
+        if records.is_empty() && message.is_none() {
+            return Ok(());
+        }
+        let sent = records.len();
+        self.shared.store.append(&self.lease, records, message.clone()).await?;
+        let mut state = self.state();
+        state.unsent.drain(..sent);
+        if state.message == message {
+            state.message = None;
+        }
+        Ok(())
+    }
+
+    /// Halts the task. The first reason stands.
+    pub(super) fn halt(&self, why: Halt) {
+        self.state().halt.get_or_insert(why);
+        self.changed.notify_one();
+    }
+
+    /// Halts the task; the caller never goes on.
+    pub(super) async fn never<T>(&self, why: Halt) -> T {
+        self.halt(why);
+        pending().await
+    }
+
+    /// Why the task was halted, if it is.
+    pub(super) fn halted(&self) -> Option<Halt> {
+        self.state().halt.clone()
+    }
+
+    /// Takes in what came from outside.
+    pub(super) fn take_signals(&self, signals: Vec<Signal>) {
+        let mut state = self.state();
+        for signal in signals {
+            match signal {
+                Signal::Cancel { reason } => {
+                    state.cancel.get_or_insert(reason);
+                }
+                // Nobody asks yet, so an answer is one to a question that is not open.
+                Signal::Answer { .. } => {}
+            }
+        }
+    }
+
+    /// Whether the task is to be cancelled, and why.
+    pub(super) fn cancel_reason(&self) -> Option<Option<String>> {
+        self.state().cancel.clone()
+    }
+
+    /// Commits what is left when the code is not running any more; waits for the journal where it
+    /// must, but not past a stop.
+    pub(super) async fn finish(&self) -> Result<(), Error> {
+        loop {
+            match self.try_commit().await {
+                Err(error) if error.is_retryable() && !self.shared.stop.is_cancelled() => {
+                    warn!(task = %self.lease.task, %error, "waiting for the journal");
+                    tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Returns at once while steps may begin, and never once the process is to stop.
+    pub(super) async fn gate(&self) {
+        if *self.stopping.borrow() {
+            pending::<()>().await;
+        }
+    }
+
+    /// Counts a step as running until the guard is dropped.
+    pub(super) fn running(self: &Arc<Self>) -> Running {
+        self.update(|state| state.running += 1);
+        Running(Arc::clone(self))
+    }
+
+    /// Counts a wait, for a time or for a nudge, until the guard is dropped.
+    pub(super) fn waiting(self: &Arc<Self>, until_ms: Option<i64>) -> Waiting {
+        let id = self.update(|state| {
+            state.next_wait += 1;
+            state.waits.insert(state.next_wait, until_ms);
+            state.next_wait
+        });
+        Waiting { live: Arc::clone(self), id }
+    }
+
+    /// Waits for a time; the task may be parked meanwhile.
+    pub(super) async fn wait_until(self: &Arc<Self>, at_ms: i64) {
+        let _waiting = self.waiting(Some(at_ms));
+        self.shared.clock.sleep_until(at_ms).await;
+    }
+
+    fn update<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        state.generation += 1;
+        let out = f(&mut state);
+        // The driver looks again only where it may have to park or stop: not at every step.
+        let still = state.running == 0 && (!state.waits.is_empty() || *self.stopping.borrow());
+        drop(state);
+        if still {
+            self.changed.notify_one();
+        }
+        out
+    }
+
+    /// What the task is at, as far as parking is concerned.
+    pub(super) fn stillness(&self) -> Stillness {
+        let state = self.state();
+        Stillness {
+            generation: state.generation,
+            running: state.running,
+            waits: state.waits.len(),
+            earliest_ms: state.waits.values().flatten().min().copied(),
+        }
+    }
+
+    /// Returns when there is something for the driver to look at.
+    pub(super) async fn change(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// A look at what a task does and waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stillness {
+    pub(super) generation: u64,
+    pub(super) running: usize,
+    pub(super) waits: usize,
+    /// The first time that is waited for.
+    pub(super) earliest_ms: Option<i64>,
+}
+
+/// A step counts as running while this lives.
+#[derive(Debug)]
+pub(super) struct Running(Arc<Live>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.update(|state| state.running -= 1);
+    }
+}
+
+/// A wait counts while this lives.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    live: Arc<Live>,
+    id: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.live.update(|state| state.waits.remove(&self.id));
+    }
+}

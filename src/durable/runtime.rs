@@ -1,0 +1,371 @@
+//! The runtime: claims due tasks, drives them side by side, and stops cleanly.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::function::Typed;
+use super::live::Live;
+use super::{Clock, Context, Entropy, Function, SystemClock, drive};
+use crate::journal::{
+    End, Error, Failure, NewTask, Payload, Result, RunnerId, Sent, Signal, Store, TaskId,
+};
+use crate::limits;
+
+/// Runs the tasks of a journal. Cheap to clone; all clones are one runtime.
+#[derive(Clone)]
+pub struct Runtime {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("runner", &self.shared.runner).finish_non_exhaustive()
+    }
+}
+
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) functions: HashMap<String, Arc<dyn Function>>,
+    pub(super) stop: CancellationToken,
+    entropy: Entropy,
+    runner: RunnerId,
+    /// The names of `functions`, as the store wants them.
+    names: Vec<String>,
+    live: Mutex<HashMap<TaskId, Arc<Live>>>,
+    drivers: TaskTracker,
+    /// Tells the scheduler that something is due, or that a place is free.
+    look: Notify,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("runner", &self.runner).finish_non_exhaustive()
+    }
+}
+
+/// A task to start.
+#[derive(Debug, Clone)]
+pub struct StartTask {
+    /// The registered function.
+    pub function: String,
+    /// What people call the task.
+    pub name: String,
+    /// What it is called with.
+    pub input: Payload,
+    /// What it is pinned to.
+    pub definition: Option<Payload>,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// A second start with the same key and owner finds the first one's task.
+    pub idempotency_key: Option<String>,
+    /// How long it is kept from its creation; `None` keeps it until it is removed.
+    pub ttl_ms: Option<u64>,
+}
+
+impl StartTask {
+    /// A task of this function, kept for [`limits::TASK_TTL_MS`].
+    pub fn new(function: impl Into<String>, name: impl Into<String>, input: Payload) -> Self {
+        Self {
+            function: function.into(),
+            name: name.into(),
+            input,
+            definition: None,
+            owner: None,
+            idempotency_key: None,
+            ttl_ms: Some(limits::TASK_TTL_MS),
+        }
+    }
+}
+
+/// Collects what a runtime is made of.
+pub struct Builder {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    entropy: Entropy,
+    functions: HashMap<String, Arc<dyn Function>>,
+}
+
+impl Builder {
+    /// Registers an `async fn(Context, In) -> Result<Out, Failure>` under a name.
+    #[must_use]
+    pub fn function<F, In, Out, Fut>(self, name: impl Into<String>, code: F) -> Self
+    where
+        F: Fn(Context, In) -> Fut + Send + Sync + 'static,
+        In: DeserializeOwned + Send + 'static,
+        Out: Serialize + Send + 'static,
+        Fut: Future<Output = std::result::Result<Out, Failure>> + Send + 'static,
+    {
+        self.register(name, Arc::new(Typed::new(code)))
+    }
+
+    /// Registers a function of any kind under a name.
+    #[must_use]
+    pub fn register(mut self, name: impl Into<String>, function: Arc<dyn Function>) -> Self {
+        self.functions.insert(name.into(), function);
+        self
+    }
+
+    /// Another clock than the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Another source of ids and seeds than the operating system.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Entropy) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// Starts the runtime: it takes up every unfinished task of its functions that no live process
+    /// has, and goes on doing so. Must be called within tokio.
+    ///
+    /// # Errors
+    /// When the journal cannot be written, or the operating system has no random bits.
+    pub async fn start(self) -> Result<Runtime> {
+        let runner = self.entropy.runner_id().map_err(|error| no_entropy(&error))?;
+        let mut names: Vec<_> = self.functions.keys().cloned().collect();
+        names.sort();
+        let shared = Arc::new(Shared {
+            store: self.store,
+            clock: self.clock,
+            functions: self.functions,
+            stop: CancellationToken::new(),
+            entropy: self.entropy,
+            runner,
+            names,
+            live: Mutex::default(),
+            drivers: TaskTracker::new(),
+            look: Notify::new(),
+        });
+        shared.renew().await?;
+        let runtime = Runtime { shared: Arc::clone(&shared) };
+        tokio::spawn(Arc::clone(&shared).keep_house());
+        tokio::spawn(shared.schedule());
+        Ok(runtime)
+    }
+}
+
+fn no_entropy(error: &getrandom::Error) -> Error {
+    Error::Unavailable {
+        operation: "write",
+        why: format!("the operating system gives no random bits: {error}"),
+    }
+}
+
+impl Runtime {
+    /// A runtime over a journal, with the machine's clock and randomness and no functions.
+    pub fn builder(store: Arc<dyn Store>) -> Builder {
+        Builder {
+            store,
+            clock: Arc::new(SystemClock),
+            entropy: Entropy::system(),
+            functions: HashMap::new(),
+        }
+    }
+
+    /// Commits a new task and returns its id; it runs by itself from then on, here or in another
+    /// process.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    pub async fn start(&self, new: StartTask) -> Result<TaskId> {
+        let shared = &self.shared;
+        let StartTask { function, name, input, definition, owner, idempotency_key, ttl_ms } = new;
+        let task = NewTask {
+            id: shared.entropy.task_id().map_err(|error| no_entropy(&error))?,
+            function,
+            name,
+            input,
+            definition,
+            seed: shared.entropy.number().map_err(|error| no_entropy(&error))?,
+            parent: None,
+            owner,
+            idempotency_key,
+            ttl_ms,
+            created_at_ms: shared.clock.now_ms(),
+        };
+        let created = shared.store.create(task).await?;
+        shared.look.notify_one();
+        Ok(created.id())
+    }
+
+    /// Asks a task to stop. It stops wherever it runs; one that nobody runs is ended here and now.
+    ///
+    /// # Errors
+    /// As [`Store::signal`].
+    pub async fn cancel(&self, task: TaskId, reason: Option<String>) -> Result<Sent> {
+        let shared = &self.shared;
+        let now_ms = shared.clock.now_ms();
+        let sent = shared.store.signal(task, Signal::Cancel { reason }, now_ms).await?;
+        if sent == Sent::Delivered
+            && let Some(lease) = shared.store.claim_one(shared.runner, task, now_ms).await?
+        {
+            shared.drivers.spawn(drive::drive(Arc::clone(shared), lease));
+        }
+        Ok(sent)
+    }
+
+    /// Waits for a task's end, whoever runs it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTask`], or when the journal cannot be read.
+    pub async fn wait(&self, task: TaskId) -> Result<End> {
+        let mut changes = self.shared.store.changes();
+        loop {
+            changes.mark_unchanged();
+            if let Some(end) = self.shared.store.end(task).await? {
+                return Ok(end);
+            }
+            if self.shared.store.task(task).await?.is_none() {
+                return Err(Error::UnknownTask { task });
+            }
+            if changes.changed().await.is_err() {
+                return Err(Error::Closed);
+            }
+        }
+    }
+
+    /// The journal.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// The runtime's clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// Stops: no step begins any more, steps under way get [`limits::SHUTDOWN_GRACE_MS`] to end and
+    /// be recorded, and every task is left to be taken up at once by the next process.
+    pub async fn shutdown(&self) {
+        let shared = &self.shared;
+        shared.stop.cancel();
+        for live in shared.all_live() {
+            live.stopping.send_replace(true);
+        }
+        shared.drivers.close();
+        let grace = Duration::from_millis(limits::SHUTDOWN_GRACE_MS);
+        if tokio::time::timeout(grace, shared.drivers.wait()).await.is_err() {
+            warn!(
+                "steps were still under way after {} ms; they are in doubt now",
+                limits::SHUTDOWN_GRACE_MS
+            );
+        }
+        if let Err(error) = shared.store.retire(shared.runner).await {
+            debug!(%error, "the leases are left to run out");
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn insert(&self, live: Arc<Live>) {
+        if self.stop.is_cancelled() {
+            live.stopping.send_replace(true);
+        }
+        self.lock().insert(live.lease.task, live);
+    }
+
+    pub(super) fn remove(&self, task: TaskId) {
+        self.lock().remove(&task);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Arc<Live>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all_live(&self) -> Vec<Arc<Live>> {
+        self.lock().values().cloned().collect()
+    }
+
+    async fn renew(&self) -> Result<()> {
+        let until_ms = self.clock.now_ms().saturating_add_unsigned(limits::LEASE_MS);
+        self.store.renew(self.runner, until_ms).await
+    }
+
+    /// Renews the leases and removes what has expired.
+    async fn keep_house(self: Arc<Self>) {
+        const PURGED_AT_ONCE: usize = 100;
+        let mut renewals: u64 = 0;
+        let mut tick = tokio::time::interval(Duration::from_millis(limits::LEASE_RENEW_MS));
+        while self.stop.run_until_cancelled(tick.tick()).await.is_some() {
+            if let Err(error) = self.renew().await {
+                warn!(%error, "cannot renew the leases");
+            }
+            renewals += 1;
+            if renewals % (limits::PURGE_EVERY_MS / limits::LEASE_RENEW_MS) == 1
+                && let Err(error) = self.store.purge(self.clock.now_ms(), PURGED_AT_ONCE).await
+            {
+                warn!(%error, "cannot remove expired tasks");
+            }
+        }
+    }
+
+    /// Takes up what is due, and tells live tasks of their signals, until the runtime stops.
+    async fn schedule(self: Arc<Self>) {
+        let mut changes = self.store.changes();
+        let retry = Duration::from_millis(limits::JOURNAL_RETRY_MS);
+        while !self.stop.is_cancelled() {
+            changes.mark_unchanged();
+            let next_due_ms = match self.look().await {
+                Ok(next_due_ms) => next_due_ms,
+                Err(Error::Closed) => return,
+                Err(error) => {
+                    warn!(%error, "cannot look for due tasks");
+                    tokio::time::sleep(retry).await;
+                    continue;
+                }
+            };
+            let due = async {
+                match next_due_ms {
+                    Some(at_ms) => self.clock.sleep_until(at_ms).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = self.look.notified() => {}
+                () = due => {}
+                () = tokio::time::sleep(Duration::from_millis(limits::LEASE_RENEW_MS)) => {}
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// One look at the journal. Returns when the next parked task is due, where there is a place
+    /// for it.
+    async fn look(self: &Arc<Self>) -> Result<Option<i64>> {
+        for (task, count) in self.store.nudged(self.runner).await? {
+            if let Some(live) = self.lock().get(&task) {
+                live.nudges
+                    .send_if_modified(|known| count > std::mem::replace(known, count.max(*known)));
+            }
+        }
+        let places = limits::LIVE_TASKS.saturating_sub(self.drivers.len());
+        if places == 0 {
+            return Ok(None);
+        }
+        let now_ms = self.clock.now_ms();
+        let leases = self.store.claim(self.runner, &self.names, now_ms, places).await?;
+        for lease in leases {
+            let shared = Arc::clone(self);
+            self.drivers.spawn(async move {
+                drive::drive(Arc::clone(&shared), lease).await;
+                shared.look.notify_one();
+            });
+        }
+        self.store.next_due(&self.names).await
+    }
+}

@@ -1,0 +1,285 @@
+//! One step: asked of the cursor, run if it must be, retried, recorded.
+//!
+//! ```text
+//! started ──> effect ──> outcome ──> committed ──> handed to the code
+//!    └ committed before the effect for `Once`; for the others it goes along with the outcome, or
+//!      by itself where the effect takes longer than a moment
+//! ```
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::live::{Halt, Live};
+use super::{Ask, Context, Decision, RetryPolicy};
+use crate::journal::{Effect, Event, Failure, FailureKind, Hash, Payload, StepKind};
+use crate::limits;
+
+/// What to do about a [`Effect::Once`] step that may have taken effect without its outcome being
+/// known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Doubt {
+    /// Fail the step with [`FailureKind::InDoubt`], and let the code decide.
+    #[default]
+    Fail,
+    /// Run it again under the same idempotency key. Right only where the other side honours the key,
+    /// or where twice does no harm.
+    Rerun,
+}
+
+/// What a step's code is told about the attempt that it makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// Task id and step key: the same on every attempt, after every crash. To be handed to the other
+    /// side, so that it can tell a repetition from a new request.
+    pub idempotency_key: String,
+}
+
+/// A step that is about to be asked for. Made by [`Context::pure`], [`Context::idempotent`] and
+/// [`Context::once`].
+#[derive(Debug)]
+#[must_use = "a step does nothing until run"]
+pub struct StepBuilder<'a> {
+    ctx: &'a Context,
+    name: String,
+    kind: StepKind,
+    effect: Effect,
+    input: Hash,
+    shown: Option<Payload>,
+    retry: RetryPolicy,
+    doubt: Doubt,
+    unreadable: Option<String>,
+}
+
+impl<'a> StepBuilder<'a> {
+    pub(super) fn new(ctx: &'a Context, name: String, effect: Effect) -> Self {
+        Self {
+            ctx,
+            name,
+            kind: StepKind::Run,
+            effect,
+            input: Hash::default(),
+            shown: None,
+            retry: RetryPolicy::default(),
+            doubt: Doubt::default(),
+            unreadable: None,
+        }
+    }
+
+    /// Says what the step does, for whoever reads the history.
+    pub fn kind(mut self, kind: StepKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Records what the step is run with. On replay another input under the same name is a
+    /// mismatch, which stops the task instead of answering from the wrong history.
+    pub fn input<T: Serialize + ?Sized>(mut self, input: &T) -> Self {
+        match Payload::of(input) {
+            Ok(shown) => {
+                self.input = shown.hash();
+                self.shown = Some(shown);
+            }
+            Err(error) => self.unreadable = Some(error.to_string()),
+        }
+        self
+    }
+
+    /// As [`StepBuilder::input`] for an input whose hash is known and which is too long to record:
+    /// only `shown` is.
+    pub fn input_hash(mut self, input: Hash, shown: Option<Payload>) -> Self {
+        self.input = input;
+        self.shown = shown;
+        self
+    }
+
+    /// Sets when a failed attempt is tried again.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sets what to do when it is unknown whether a [`Effect::Once`] step took effect.
+    pub fn in_doubt(mut self, doubt: Doubt) -> Self {
+        self.doubt = doubt;
+        self
+    }
+
+    /// Runs the step, or answers from the journal.
+    ///
+    /// The code may run several times over the life of the task: after a failure that may be retried,
+    /// and after a crash unless the step is [`Effect::Once`]. It must not use the context.
+    ///
+    /// # Errors
+    /// The step's final failure, as it was recorded: the same on every replay. An error that the code
+    /// returns with `?` counts as "may have taken effect" and is retried unless the step is `Once`;
+    /// [`Failure::is_final`] and [`Failure::transient`] say it more precisely.
+    pub async fn run<T, F, Fut>(self, mut code: F) -> Result<T, Failure>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, Failure>>,
+    {
+        let name = self.ctx.scoped(&self.name)?;
+        if let Some(why) = &self.unreadable {
+            return Err(Failure::is_final(format!(
+                "the input of step {name:?} has no JSON form: {why}"
+            )));
+        }
+        let ctx = self.ctx;
+        let open = ctx.open(&name).await;
+        let ask =
+            Ask { kind: self.kind, effect: self.effect, input: self.input, shown: self.shown };
+        let rules = Rules { ask, retry: self.retry, doubt: self.doubt };
+        let output = rules.settle(&open.live, &open.key, async |attempt| {
+            let output = code(attempt).await?;
+            Payload::of(&output).map_err(|error| {
+                Failure::is_final(format!("the outcome has no JSON form: {error}"))
+            })
+        });
+        read(&open.key, &output.await?)
+    }
+}
+
+/// Reads an outcome as the type that the code wants.
+pub(super) fn read<T: DeserializeOwned>(key: &str, output: &Payload) -> Result<T, Failure> {
+    output.read().map_err(|error| {
+        let message = format!(
+            "the recorded outcome of step {key:?} is not of the type that the code wants: {error}"
+        );
+        Failure::new(FailureKind::Mismatch, message)
+    })
+}
+
+struct Rules {
+    ask: Ask,
+    retry: RetryPolicy,
+    doubt: Doubt,
+}
+
+impl Rules {
+    async fn settle(
+        &self,
+        live: &std::sync::Arc<Live>,
+        key: &str,
+        mut code: impl AsyncFnMut(Attempt) -> Result<Payload, Failure>,
+    ) -> Result<Payload, Failure> {
+        let mut number = match live.cursor(|cursor| cursor.decide(key, &self.ask)) {
+            Decision::Recorded(outcome) => return outcome,
+            Decision::Mismatch(mismatch) => return live.never(Halt::Mismatch(mismatch)).await,
+            Decision::Run { attempt } => attempt,
+            Decision::RunAt { attempt, at_ms } => {
+                live.wait_until(at_ms).await;
+                attempt
+            }
+            // Timers and children do not come this way.
+            Decision::Resume { .. } => 1,
+            Decision::InDoubt { attempts } if self.doubt == Doubt::Rerun => attempts + 1,
+            Decision::InDoubt { .. } => {
+                let message = format!(
+                    "step {key:?} was started and its outcome was not recorded: it may have taken effect"
+                );
+                return self.fail(live, key, Failure::in_doubt(message)).await;
+            }
+        };
+        loop {
+            let failure = match self.attempt(live, key, number, &mut code).await {
+                Ok(output) => return Ok(output),
+                Err(failure) => failure,
+            };
+            let wait_ms = self
+                .may_retry(&failure)
+                .then(|| self.retry.wait_ms(live.seed, key, number, &failure));
+            let Some(Some(wait_ms)) = wait_ms else { return self.fail(live, key, failure).await };
+            let retry_at_ms = live.shared.clock.now_ms().saturating_add_unsigned(wait_ms);
+            live.record(Event::StepAttemptFailed {
+                key: key.to_owned(),
+                attempt: number,
+                failure,
+                retry_at_ms,
+            });
+            {
+                let _running = live.running();
+                live.commit().await;
+            }
+            live.wait_until(retry_at_ms).await;
+            number += 1;
+        }
+    }
+
+    fn may_retry(&self, failure: &Failure) -> bool {
+        match failure.kind {
+            FailureKind::Transient => true,
+            FailureKind::InDoubt => self.ask.effect != Effect::Once || self.doubt == Doubt::Rerun,
+            FailureKind::Final | FailureKind::Cancelled | FailureKind::Mismatch => false,
+        }
+    }
+
+    /// Runs the code once. A success is committed on return; a failure is not recorded yet.
+    async fn attempt(
+        &self,
+        live: &std::sync::Arc<Live>,
+        key: &str,
+        number: u32,
+        code: &mut impl AsyncFnMut(Attempt) -> Result<Payload, Failure>,
+    ) -> Result<Payload, Failure> {
+        let Ok(_place) = live.places.acquire().await else { return std::future::pending().await };
+        live.gate().await;
+        let _running = live.running();
+        let Ask { kind, effect, input, shown } = self.ask.clone();
+        live.record(Event::StepStarted {
+            key: key.to_owned(),
+            kind,
+            effect,
+            input,
+            shown,
+            attempt: number,
+            until_ms: None,
+        });
+        if effect == Effect::Once {
+            live.commit().await;
+        }
+        let idempotency_key = format!("{}/{key}", live.lease.task);
+        let output = with_late_commit(live, code(Attempt { number, idempotency_key })).await?;
+        let bytes = output.json().len();
+        if bytes > limits::PAYLOAD_MAX_BYTES {
+            let max = limits::PAYLOAD_MAX_BYTES;
+            return Err(Failure::is_final(format!(
+                "the outcome of step {key:?} has {bytes} bytes, and at most {max} are kept"
+            )));
+        }
+        live.record(Event::StepCompleted { key: key.to_owned(), output: output.clone() });
+        live.commit().await;
+        Ok(output)
+    }
+
+    async fn fail(
+        &self,
+        live: &std::sync::Arc<Live>,
+        key: &str,
+        failure: Failure,
+    ) -> Result<Payload, Failure> {
+        let _running = live.running();
+        live.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
+        live.commit().await;
+        Err(failure)
+    }
+}
+
+/// Runs an effect; where it takes longer than a moment, what was put down before it is committed
+/// meanwhile.
+async fn with_late_commit<T>(live: &Live, effect: impl Future<Output = T>) -> T {
+    let mut effect = pin!(effect);
+    tokio::select! {
+        biased;
+        out = &mut effect => return out,
+        () = tokio::time::sleep(Duration::from_millis(limits::STARTED_FLUSH_MS)) => {}
+    }
+    let ((), out) = tokio::join!(live.commit(), effect);
+    out
+}

@@ -97,3 +97,6 @@ pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
 
 /// How many replies in a row may say nothing at all before the run fails.
 pub const EMPTY_REPLIES_MAX: u32 = 3;
+
+/// How often a client is asked to poll a task. A `tasks/get` is one read of the journal.
+pub const TASK_POLL_MS: u64 = 500;

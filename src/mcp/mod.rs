@@ -9,7 +9,9 @@
 //! imported here and nowhere else.
 
 pub mod client;
+mod head;
 mod lines;
+pub mod server;
 pub mod till;
 
 /// The key in a `tools/call` request's `_meta` that stays the same on every attempt of the call. A

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::RoleClient;
-use rmcp::model::{ErrorData, JsonRpcMessage, RequestId};
+use rmcp::model::{ErrorData, JsonRpcMessage};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use tokio::io::AsyncRead;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wire::Handed;
 use crate::limits;
+use crate::mcp::head;
 use crate::mcp::lines::{Line, LineReader, LineWriter};
 
 /// What a program said outside the protocol, and how it ended.
@@ -177,7 +178,7 @@ impl Transport<RoleClient> for ChildTransport {
                         limits::MESSAGE_MAX_BYTES
                     );
                     self.words.hear(format!("(stdout) {}…: {refusal}", printable(&head)));
-                    let id = answered_request(&head)?;
+                    let id = head::id(&head, "result")?;
                     return Some(JsonRpcMessage::error(
                         ErrorData::internal_error(refusal, None),
                         Some(id),
@@ -202,16 +203,6 @@ impl Drop for ChildTransport {
     fn drop(&mut self) {
         signal(&self.child, Stop::Kill);
     }
-}
-
-/// The request that an answer of which only the beginning was kept belongs to. All common servers
-/// write the id before the result.
-fn answered_request(head: &[u8]) -> Option<RequestId> {
-    let head = String::from_utf8_lossy(head);
-    let before_result = head.split("\"result\"").next()?;
-    let (_, id) = before_result.split_once("\"id\":")?;
-    let digits = id.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok().map(RequestId::Number)
 }
 
 #[derive(Clone, Copy)]
@@ -242,14 +233,6 @@ fn signal(_child: &Child, _stop: Stop) {}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_request_of_a_cut_answer_is_found() {
-        let head = br#"{"jsonrpc":"2.0","id":17,"result":{"content":[{"id":4"#;
-        assert_eq!(answered_request(head), Some(RequestId::Number(17)));
-        let head = br#"{"jsonrpc":"2.0","result":{"content":[{"id":4"#;
-        assert_eq!(answered_request(head), None);
-    }
 
     #[test]
     fn output_is_shown_bounded_and_without_control_characters() {

@@ -11,9 +11,12 @@
 //! * [`agent`]: what an agent does. Definitions, the loop, models, tools.
 //! * [`mcp`]: how others reach it, and how it reaches other MCP servers.
 //!
+//! On top: [`config`], the only reader of files, flags and environment.
+//!
 //! ARCHITECTURE.md is the map for whoever changes it.
 
 pub mod agent;
+pub mod config;
 pub mod durable;
 pub mod journal;
 pub mod limits;

@@ -16,6 +16,31 @@ pub const WRITE_QUEUE: usize = 1024;
 /// How many waiting writes share one transaction. Larger groups only add latency to the first in it.
 pub const GROUP_COMMIT_MAX: usize = 256;
 
+/// How long a write waits for another process to end its own. Theirs take milliseconds: waiting
+/// longer than this means that a process hangs with the journal locked.
+pub const JOURNAL_BUSY_MS: u64 = 5_000;
+
+/// Pages of the write-ahead log after which they are copied into the journal. More would make the
+/// log larger (8 MiB at this size) and a start after a crash slower, fewer would copy more often.
+pub const CHECKPOINT_PAGES: i64 = 1_000;
+
+/// What a write-ahead log that a burst has blown up shrinks back to.
+pub const WAL_MAX_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Connections that read side by side. Each holds a page cache of half a MiB.
+pub const READERS: usize = 4;
+
+/// Events whose JSON is longer than this many bytes are compressed where that makes them smaller.
+/// Below it, the time is worth more than the bytes.
+pub const PACK_BYTES: usize = 1024;
+
+/// Payloads whose sum is beyond this many bytes are compressed off the caller's thread: about a
+/// millisecond of work, too long for a thread that serves other tasks.
+pub const PACK_ASIDE_BYTES: usize = 256 * 1024;
+
+/// Pages that a removal gives back to the file system at a time, so that it does not hold up others.
+pub const VACUUM_PAGES: i64 = 1_024;
+
 /// How long a `StepStarted` that nobody waits for may stay in memory before it is committed by itself.
 /// Short enough that a crash in a model call shows that the call was under way.
 pub const STARTED_FLUSH_MS: u64 = 20;
@@ -100,3 +125,29 @@ pub const EMPTY_REPLIES_MAX: u32 = 3;
 
 /// How often a client is asked to poll a task. A `tasks/get` is one read of the journal.
 pub const TASK_POLL_MS: u64 = 500;
+
+/// The longest agent file, settings file or `mcp.json` that is read. Prompts are pages, not books.
+pub const AGENT_FILE_MAX_BYTES: usize = 1024 * 1024;
+
+/// The longest name of a tool that model APIs take.
+pub const TOOL_NAME_MAX_BYTES: usize = 64;
+
+/// Model calls of one task where the agent's file sets no `maxTurns`. Enough for long work, and it
+/// ends a conversation that goes in circles.
+pub const TURNS: u32 = 50;
+
+/// The most that `maxTurns` may be, so that a task stays well below [`TASK_EVENTS_MAX`].
+pub const TURNS_MAX: u32 = 10_000;
+
+/// Tries of a model or tool call that fails for the moment, where the agent's file sets none. With
+/// the waits below, half a minute of trouble at the other side is waited out.
+pub const CALL_ATTEMPTS: u32 = 6;
+
+/// The most tries that an agent's file may ask for.
+pub const CALL_ATTEMPTS_MAX: u32 = 100;
+
+/// The wait before the second try of a call.
+pub const CALL_RETRY_FIRST_MS: u64 = 1_000;
+
+/// The longest wait between two tries of a call.
+pub const CALL_RETRY_MAX_MS: u64 = 60_000;

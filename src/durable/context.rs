@@ -222,6 +222,7 @@ impl Context {
                 let _running = live.running();
                 if !created {
                     store.create(child.clone()).await?;
+                    live.shared.adopt(id);
                 }
                 store.end(id).await
             };

@@ -1,6 +1,6 @@
 //! The runtime: claims due tasks, drives them side by side, and stops cleanly.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::function::Typed;
 use super::live::Live;
 use super::{Clock, Context, Entropy, Function, SystemClock, drive};
 use crate::journal::{
-    End, Error, Failure, NewTask, Payload, Result, RunnerId, Sent, Signal, Store, TaskId,
+    End, Error, Failure, Lease, NewTask, Payload, Result, RunnerId, Sent, Signal, Store, TaskId,
 };
 use crate::limits;
 
@@ -45,6 +45,8 @@ pub(super) struct Shared {
     drivers: TaskTracker,
     /// Tells the scheduler that something is due, or that a place is free.
     look: Notify,
+    /// The tasks that this runtime runs, where it is not to run everybody's.
+    own: Option<Mutex<HashSet<TaskId>>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -93,6 +95,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     entropy: Entropy,
     functions: HashMap<String, Arc<dyn Function>>,
+    only_own: bool,
 }
 
 impl Builder {
@@ -112,6 +115,14 @@ impl Builder {
     #[must_use]
     pub fn register(mut self, name: impl Into<String>, function: Arc<dyn Function>) -> Self {
         self.functions.insert(name.into(), function);
+        self
+    }
+
+    /// Runs only what is started or [adopted](Runtime::adopt) through this runtime, and the children
+    /// of that, instead of every unfinished task of the journal.
+    #[must_use]
+    pub fn only_own(mut self) -> Self {
+        self.only_own = true;
         self
     }
 
@@ -149,6 +160,7 @@ impl Builder {
             live: Mutex::default(),
             drivers: TaskTracker::new(),
             look: Notify::new(),
+            own: self.only_own.then(Mutex::default),
         });
         shared.renew().await?;
         let runtime = Runtime { shared: Arc::clone(&shared) };
@@ -173,6 +185,7 @@ impl Runtime {
             clock: Arc::new(SystemClock),
             entropy: Entropy::system(),
             functions: HashMap::new(),
+            only_own: false,
         }
     }
 
@@ -197,9 +210,16 @@ impl Runtime {
             ttl_ms,
             created_at_ms: shared.clock.now_ms(),
         };
-        let created = shared.store.create(task).await?;
+        let id = shared.store.create(task).await?.id();
+        shared.adopt(id);
         shared.look.notify_one();
-        Ok(created.id())
+        Ok(id)
+    }
+
+    /// Takes a task among those that a runtime of [its own tasks only](Builder::only_own) runs.
+    pub fn adopt(&self, task: TaskId) {
+        self.shared.adopt(task);
+        self.shared.look.notify_one();
     }
 
     /// Asks a task to stop. It stops wherever it runs; one that nobody runs is ended here and now.
@@ -290,6 +310,12 @@ impl Shared {
         self.lock().values().cloned().collect()
     }
 
+    pub(super) fn adopt(&self, task: TaskId) {
+        if let Some(own) = &self.own {
+            own.lock().unwrap_or_else(PoisonError::into_inner).insert(task);
+        }
+    }
+
     async fn renew(&self) -> Result<()> {
         let until_ms = self.clock.now_ms().saturating_add_unsigned(limits::LEASE_MS);
         self.store.renew(self.runner, until_ms).await
@@ -358,7 +384,13 @@ impl Shared {
             return Ok(None);
         }
         let now_ms = self.clock.now_ms();
-        let leases = self.store.claim(self.runner, &self.names, now_ms, places).await?;
+        let (leases, next_due_ms) = match &self.own {
+            None => {
+                let leases = self.store.claim(self.runner, &self.names, now_ms, places).await?;
+                (leases, self.store.next_due(&self.names).await?)
+            }
+            Some(own) => self.claim_own(own, now_ms).await?,
+        };
         for lease in leases {
             let shared = Arc::clone(self);
             self.drivers.spawn(async move {
@@ -366,6 +398,35 @@ impl Shared {
                 shared.look.notify_one();
             });
         }
-        self.store.next_due(&self.names).await
+        Ok(next_due_ms)
+    }
+
+    async fn claim_own(
+        &self,
+        own: &Mutex<HashSet<TaskId>>,
+        now_ms: i64,
+    ) -> Result<(Vec<Lease>, Option<i64>)> {
+        let ids: Vec<_> =
+            own.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let (mut leases, mut next_due_ms) = (Vec::new(), None);
+        for id in ids {
+            match self.store.task(id).await? {
+                Some(task) if !task.status.is_ended() => match task.wake_at_ms {
+                    // A runner that died leaves its tasks without a time to wake at.
+                    None if task.runner == Some(self.runner) => {}
+                    Some(at_ms) if at_ms > now_ms => {
+                        next_due_ms = Some(next_due_ms.map_or(at_ms, |due: i64| due.min(at_ms)));
+                    }
+                    Some(_) | None if task.runner.is_some() || task.wake_at_ms.is_some() => {
+                        leases.extend(self.store.claim_one(self.runner, id, now_ms).await?);
+                    }
+                    _ => {}
+                },
+                _ => {
+                    own.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                }
+            }
+        }
+        Ok((leases, next_due_ms))
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::payload::present;
 use super::{Hash, ParentLink, Payload};
 
 /// What running a step twice would do.
@@ -73,7 +74,7 @@ pub struct Failure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
     /// More, for a program.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub details: Option<Payload>,
 }
 
@@ -146,7 +147,7 @@ pub enum Event {
         /// What it was called with.
         input: Payload,
         /// What it is pinned to (an agent's definition), whatever the files say later.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         definition: Option<Payload>,
         /// Where all randomness of the task comes from.
         seed: u64,
@@ -170,7 +171,7 @@ pub enum Event {
         /// The hash of its input.
         input: Hash,
         /// The input itself, or what is worth showing of it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         shown: Option<Payload>,
         /// 1 for the first try.
         attempt: u32,

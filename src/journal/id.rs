@@ -16,6 +16,11 @@ impl TaskId {
     pub const fn from_bits(bits: u128) -> Self {
         Self(bits)
     }
+
+    /// The 128 bits, for a store to keep.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
 }
 
 impl fmt::Display for TaskId {

@@ -80,6 +80,14 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
+/// Reads an optional field that is there, for `deserialize_with`: JSON `null` is a payload like any
+/// other, and not the same as no payload.
+pub(super) fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Payload>, D::Error> {
+    Payload::deserialize(deserializer).map(Some)
+}
+
 /// The first 128 bits of a BLAKE3 hash, as 32 hex digits where it is written down.
 ///
 /// Long enough that two different inputs of one task never meet by chance.
@@ -100,6 +108,11 @@ impl Hash {
         hasher.update(&self.0);
         hasher.update(bytes);
         Self::first_half(&hasher.finalize())
+    }
+
+    /// The hash that a store has kept as these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
     }
 
     /// The 16 bytes.

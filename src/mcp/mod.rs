@@ -12,7 +12,10 @@ pub mod client;
 mod head;
 mod lines;
 pub mod server;
+mod task_client;
 pub mod till;
+
+pub use task_client::TaskClient;
 
 /// The key in a `tools/call` request's `_meta` that stays the same on every attempt of the call. A
 /// tool that honours it answers a repeated call as it did the first one, and takes no second effect.

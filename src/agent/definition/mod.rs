@@ -1,0 +1,173 @@
+//! What an agent is: one Markdown file, YAML front matter and then the system prompt.
+//!
+//! Parsing is a pure function of the text; files are read by [`config`](crate::config). A
+//! definition is complete in itself: it is journalled with every task it starts, so that a task
+//! goes on as it began, whatever the files say by then. Nothing in it is secret: `${VAR}` stays as
+//! it is written.
+
+pub(crate) mod document;
+mod front_matter;
+mod parse;
+mod pattern;
+mod policy;
+mod rules;
+mod schema;
+pub(crate) mod servers;
+
+use serde::{Deserialize, Serialize};
+
+pub use document::{Error, Problem};
+pub use pattern::{NoPattern, ToolPattern};
+pub use policy::{Budget, InDoubt, Retry};
+
+use self::pattern::{PerTool, of_tool};
+use super::{Servers, Settings, Tool};
+use crate::journal::{Effect, Payload};
+
+/// An agent as its file describes it, with nothing left to look up elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    name: String,
+    description: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    models: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tools: Option<Vec<ToolPattern>>,
+    #[serde(default, skip_serializing_if = "Servers::is_empty")]
+    servers: Servers,
+    max_turns: u32,
+    #[serde(default)]
+    settings: Settings,
+    #[serde(default)]
+    budget: Budget,
+    #[serde(default)]
+    in_doubt: InDoubt,
+    #[serde(default, skip_serializing_if = "PerTool::is_empty")]
+    in_doubt_of: PerTool<InDoubt>,
+    #[serde(default, skip_serializing_if = "PerTool::is_empty")]
+    effects: PerTool<Effect>,
+    #[serde(default)]
+    retry: Retry,
+    input_schema: Payload,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output_schema: Option<Payload>,
+    system_prompt: String,
+}
+
+impl Definition {
+    /// Reads an agent file that describes all of its servers itself. `path` is what messages call
+    /// the file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, with lines and what to write instead.
+    pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
+        Self::parse_in_project(path, text, &Servers::new())
+    }
+
+    /// Reads an agent file of a project that has these servers in its `mcp.json`. Those that the
+    /// agent uses become part of the definition.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, with lines and what to write instead.
+    pub fn parse_in_project(path: &str, text: &str, project: &Servers) -> Result<Self, Error> {
+        parse::parse(path, text, project)
+    }
+
+    /// The agent with these models where its file names none.
+    #[must_use]
+    pub fn or_models(mut self, models: &[String]) -> Self {
+        if self.models.is_empty() {
+            self.models = models.to_vec();
+        }
+        self
+    }
+
+    /// The agent's name, and the name of the tool that it is served as: `[A-Za-z0-9_-]{1,64}`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it does, for whoever chooses a tool.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The models to try, in this order, as the file writes them (`openai:NAME`, `script:PATH`).
+    /// Empty where neither the file nor the configuration names one.
+    pub fn models(&self) -> &[String] {
+        &self.models
+    }
+
+    /// The servers that its tools come from.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    /// How many model calls a task may make; at least 1.
+    pub fn max_turns(&self) -> u32 {
+        self.max_turns
+    }
+
+    /// Sampling.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What a task may use up.
+    pub fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    /// How often a failed call is tried again.
+    pub fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    /// JSON Schema of the arguments it is called with; always of type `object`.
+    pub fn input_schema(&self) -> &Payload {
+        &self.input_schema
+    }
+
+    /// JSON Schema of its answer, where the file has one.
+    pub fn output_schema(&self) -> Option<&Payload> {
+        self.output_schema.as_ref()
+    }
+
+    /// The system prompt.
+    pub fn system_prompt(&self) -> &str {
+        &self.system_prompt
+    }
+
+    /// Whether the agent may use this tool.
+    pub fn allows(&self, server: &str, tool: &str) -> bool {
+        self.tools
+            .as_ref()
+            .is_none_or(|tools| tools.iter().any(|pattern| pattern.matches(server, tool)))
+    }
+
+    /// What calling this tool twice would do: by the agent's file, or else by the tool's own
+    /// annotations.
+    pub fn effect_of(&self, tool: &Tool) -> Effect {
+        of_tool(&self.effects, &tool.server, &tool.name).unwrap_or(tool.effect)
+    }
+
+    /// What becomes of a call of this tool whose outcome is unknown.
+    pub fn in_doubt_of(&self, server: &str, tool: &str) -> InDoubt {
+        of_tool(&self.in_doubt_of, server, tool).unwrap_or(self.in_doubt)
+    }
+
+    /// The conversation's first message: the text itself where `task` is the only argument, else
+    /// all arguments as indented JSON.
+    pub fn first_message(&self, arguments: &Payload) -> String {
+        let Ok(value) = arguments.read::<serde_json::Value>() else {
+            return arguments.json().to_owned();
+        };
+        if let Some(object) = value.as_object()
+            && object.len() == 1
+            && let Some(task) = object.get("task").and_then(|task| task.as_str())
+        {
+            return task.to_owned();
+        }
+        format!("{value:#}")
+    }
+}

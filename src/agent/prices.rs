@@ -1,0 +1,56 @@
+//! What models cost.
+
+use std::collections::BTreeMap;
+
+use super::Usage;
+
+/// The price of one model, in micro-dollars per million tokens: a dollar per million tokens is
+/// 1,000,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// Tokens in.
+    pub input: u64,
+    /// Tokens out.
+    pub output: u64,
+    /// Tokens in that came from the provider's cache.
+    pub cached: u64,
+}
+
+impl Price {
+    /// The cost of one call in micro-dollars, rounded up: a budget never passes because of
+    /// fractions.
+    pub fn cost(&self, usage: &Usage) -> u64 {
+        let cached = usage.cached_tokens.min(usage.input_tokens);
+        let cost = u128::from(usage.input_tokens - cached) * u128::from(self.input)
+            + u128::from(cached) * u128::from(self.cached)
+            + u128::from(usage.output_tokens) * u128::from(self.output);
+        u64::try_from(cost.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+}
+
+/// Prices by model. `openai:NAME` and plain `NAME` are the same model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prices(BTreeMap<String, Price>);
+
+impl Prices {
+    /// The price of a model by its name in an agent's file.
+    pub fn of(&self, model: &str) -> Option<&Price> {
+        self.0.get(plain(model))
+    }
+
+    /// The cost of one call in micro-dollars; `None` where the model has no price, which is not
+    /// zero.
+    pub fn cost(&self, model: &str, usage: &Usage) -> Option<u64> {
+        self.of(model).map(|price| price.cost(usage))
+    }
+}
+
+impl FromIterator<(String, Price)> for Prices {
+    fn from_iter<I: IntoIterator<Item = (String, Price)>>(prices: I) -> Self {
+        Self(prices.into_iter().map(|(model, price)| (plain(&model).to_owned(), price)).collect())
+    }
+}
+
+fn plain(model: &str) -> &str {
+    model.strip_prefix("openai:").unwrap_or(model)
+}

@@ -1,0 +1,104 @@
+//! Reads `relight.yaml` and `mcp.json`.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::{Error, Source};
+use crate::agent::definition::document::{Fields, Node, Problems, Value};
+use crate::agent::definition::servers::{self, Keys};
+use crate::agent::{Price, Prices, Servers};
+use crate::limits;
+
+/// What `relight.yaml` says.
+#[derive(Debug, Default)]
+pub(super) struct SettingsFile {
+    pub(super) model: Option<String>,
+    pub(super) prices: Prices,
+    pub(super) ttl_ms: Option<u64>,
+}
+
+impl SettingsFile {
+    /// Reads the file.
+    pub(super) fn load(path: &Path, from: &Source) -> Result<Self, Error> {
+        let text = named(path, from)?;
+        let mut problems = Problems::of_file(&path.display().to_string());
+        let file = Node::read(&text, &mut problems).and_then(|node| match node.value {
+            // A file of comments only.
+            Value::Null => Some(Self::default()),
+            _ => Self::of(&node, &mut problems),
+        });
+        Ok(problems.or(file)?)
+    }
+
+    fn of(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::open(node, "", &["model", "prices", "ttl"], problems)?;
+        Some(Self {
+            model: fields.text("model", problems).map(str::to_owned),
+            prices: fields.get("prices").map(|node| prices(node, problems)).unwrap_or_default(),
+            ttl_ms: fields.duration_ms("ttl", problems),
+        })
+    }
+}
+
+fn prices(node: &Node, problems: &mut Problems) -> Prices {
+    let Value::Map(entries) = &node.value else {
+        problems.wrong("prices", "a map of models to prices", node);
+        return Prices::default();
+    };
+    entries
+        .iter()
+        .filter_map(|entry| Some((entry.key.clone(), price(&entry.key, &entry.value, problems)?)))
+        .collect()
+}
+
+/// Reads one price: dollars per million tokens, which are micro-dollars per token.
+fn price(model: &str, node: &Node, problems: &mut Problems) -> Option<Price> {
+    const WHAT: &str = "dollars per million tokens, such as 0.25";
+    let path = format!("prices.{model}");
+    let fields = Fields::open(node, &path, &["input", "output", "cached"], problems)?;
+    for key in ["input", "output"] {
+        if fields.get(key).is_none() {
+            problems.at(node.line, format!("no \"{path}.{key}\"; add it: {WHAT}"));
+        }
+    }
+    let input = fields.dollars("input", 0, WHAT, problems);
+    let output = fields.dollars("output", 0, WHAT, problems);
+    let cached = fields.dollars("cached", 0, WHAT, problems);
+    Some(Price { input: input?, output: output?, cached: cached.or(input)? })
+}
+
+/// Reads the servers of an `mcp.json`, under `mcpServers` or, as VS Code has it, `servers`. Keys
+/// that are not ours are for other clients.
+pub(super) fn servers(path: &Path, from: &Source) -> Result<Servers, Error> {
+    const KEYS: [&str; 2] = ["mcpServers", "servers"];
+    let text = named(path, from)?;
+    let mut problems = Problems::of_file(&path.display().to_string());
+    let servers = Node::read(&text, &mut problems).and_then(|node| {
+        let fields = Fields::open_any(&node, "", &KEYS, &mut problems)?;
+        let found = KEYS.into_iter().find_map(|key| Some((key, fields.get(key)?)));
+        let Some((key, node)) = found else {
+            problems.missing("no \"mcpServers\"; put a map of server names to servers there");
+            return None;
+        };
+        Some(servers::read_map(node, key, Keys::Shared, &mut problems))
+    });
+    Ok(problems.or(servers)?)
+}
+
+/// Reads a file that something named or found.
+fn named(path: &Path, from: &Source) -> Result<String, Error> {
+    read(path).map_err(|why| Error::Unreadable { path: path.to_owned(), why, from: from.clone() })
+}
+
+/// Reads a whole text file, up to the bound on one; or says why not.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    let max = limits::AGENT_FILE_MAX_BYTES;
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(max as u64 + 1).read_to_string(&mut text))
+        .map_err(|error| error.to_string())?;
+    if text.len() > max {
+        return Err(format!("it has more than {max} bytes, the most that are taken"));
+    }
+    Ok(text)
+}

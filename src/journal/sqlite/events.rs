@@ -1,0 +1,211 @@
+//! Appending events and reading them back.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::codec::{Encoded, Parts, bounded, decode, encode, parts};
+use super::fault::Fault;
+use super::pack::Unpacker;
+use super::writer::Tx;
+use super::{blobs, signals};
+use crate::journal::{
+    End, Error, Event, IllegalEvent, Lease, Record, Result, RunnerId, Status, TaskId,
+};
+
+/// What an append or a claim must know of a task.
+pub(super) struct Head {
+    pub(super) number: i64,
+    pub(super) runner: Option<RunnerId>,
+    pub(super) epoch: u64,
+    pub(super) ended: bool,
+    next_seq: u64,
+}
+
+pub(super) fn head(db: &Connection, task: TaskId) -> rusqlite::Result<Option<Head>> {
+    db.prepare_cached(
+        "SELECT number, runner, epoch, status NOT IN ('working', 'input_required'),
+                (SELECT max(seq) + 1 FROM events WHERE task = tasks.number)
+         FROM tasks WHERE id = ?1",
+    )?
+    .query_row([task.bits().to_be_bytes()], |row| {
+        Ok(Head {
+            number: row.get(0)?,
+            runner: row.get::<_, Option<i64>>(1)?.map(runner_id),
+            epoch: row.get::<_, i64>(2)?.cast_unsigned(),
+            ended: row.get(3)?,
+            next_seq: row.get::<_, Option<i64>>(4)?.unwrap_or(0).cast_unsigned(),
+        })
+    })
+    .optional()
+}
+
+pub(super) fn runner_id(stored: i64) -> RunnerId {
+    RunnerId::from_bits(stored.cast_unsigned())
+}
+
+/// Checks and encodes the records of one append.
+///
+/// # Errors
+/// [`Error::Gap`] between two of them, [`Error::Illegal`] for one after the task's end,
+/// [`Error::TooLarge`].
+pub(super) fn encode_all(
+    task: TaskId,
+    records: Vec<Record>,
+    message: Option<&str>,
+) -> Result<Vec<Encoded>> {
+    bounded(message.map_or(0, str::len), || "the task's message".to_owned())?;
+    let mut encoded: Vec<Encoded> = Vec::with_capacity(records.len());
+    for record in records {
+        if let Some(last) = encoded.last() {
+            let (seq, next) = (record.seq, last.seq + 1);
+            if seq != next {
+                return Err(Error::Gap { task, seq, next });
+            }
+            if last.ends.is_some() {
+                let why = "the task has already ended".to_owned();
+                let source = IllegalEvent { seq, why, event: Box::new(record.event) };
+                return Err(Error::Illegal { task, source });
+            }
+        }
+        encoded.push(encode(record)?);
+    }
+    Ok(encoded)
+}
+
+/// See [`Store::append`](crate::journal::Store::append).
+pub(super) fn append(
+    tx: &Tx<'_>,
+    lease: &Lease,
+    records: &[Encoded],
+    message: Option<&str>,
+) -> Result<(), Fault> {
+    let task = lease.task;
+    let head = head(tx, task)?.ok_or(Error::UnknownTask { task })?;
+    let known = already_there(tx, &head, records)?;
+    let new = &records[known..];
+    if head.runner != Some(lease.runner) || head.epoch != lease.epoch {
+        // The reply to an append that ended the task, or came before the lease was lost.
+        if new.is_empty() && known > 0 {
+            return Ok(());
+        }
+        return Err(Error::LeaseLost { task, epoch: lease.epoch }.into());
+    }
+    if let Some(first) = new.first()
+        && first.seq != head.next_seq
+    {
+        return Err(Error::Gap { task, seq: first.seq, next: head.next_seq }.into());
+    }
+    for record in new {
+        insert(tx, head.number, record)?;
+    }
+    let last = records.last();
+    if let Some(message) = message {
+        tx.prepare_cached(
+            "UPDATE tasks SET message = ?2, updated_at_ms = ifnull(?3, updated_at_ms)
+             WHERE number = ?1",
+        )?
+        .execute(params![head.number, message, last.map(|last| last.at_ms)])?;
+        tx.changed();
+    }
+    if let Some(last) = new.last()
+        && let Some(status) = last.ends
+    {
+        end_task(tx, head.number, status, last.at_ms)?;
+    }
+    Ok(())
+}
+
+/// How many of the records, from the first on, are stored already to the letter.
+fn already_there(tx: &Tx<'_>, head: &Head, records: &[Encoded]) -> Result<usize, Fault> {
+    let Some(first) = records.first().filter(|first| first.seq < head.next_seq) else {
+        return Ok(0);
+    };
+    let mut query = tx.prepare_cached(
+        "SELECT at_ms, body FROM events WHERE task = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let limit = records.len().cast_signed();
+    let mut rows = query.query(params![head.number, first.seq.cast_signed(), limit])?;
+    let mut unpacker = Unpacker::default();
+    let mut known = 0;
+    while let Some(row) = rows.next()? {
+        let (at_ms, body): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let record = &records[known];
+        let stored: Parts<'_> = parts(&body, &mut unpacker)?;
+        if at_ms != record.at_ms || stored != parts(&record.body, &mut unpacker)? {
+            break;
+        }
+        known += 1;
+    }
+    Ok(known)
+}
+
+/// Writes one record and its blobs.
+pub(super) fn insert(tx: &Tx<'_>, task: i64, record: &Encoded) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO events (task, seq, at_ms, body) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![task, record.seq.cast_signed(), record.at_ms, record.body])?;
+    for blob in &record.blobs {
+        blobs::put(tx, task, blob)?;
+    }
+    Ok(())
+}
+
+fn end_task(tx: &Tx<'_>, task: i64, status: Status, at_ms: i64) -> rusqlite::Result<()> {
+    let parent: Option<[u8; 16]> = tx
+        .prepare_cached(
+            "UPDATE tasks SET status = ?2, updated_at_ms = ?3, runner = NULL, wake_at_ms = NULL
+             WHERE number = ?1 RETURNING parent",
+        )?
+        .query_row(params![task, status.as_str(), at_ms], |row| row.get(0))?;
+    if let Some(parent) = parent {
+        signals::nudge(tx, TaskId::from_bits(u128::from_be_bytes(parent)), at_ms)?;
+    }
+    tx.changed();
+    Ok(())
+}
+
+/// See [`Store::history`](crate::journal::Store::history).
+pub(super) fn history(db: &Connection, task: TaskId, from_seq: u64) -> Result<Vec<Record>, Fault> {
+    let mut query = db.prepare_cached(
+        "SELECT seq, at_ms, body FROM events
+         WHERE task = (SELECT number FROM tasks WHERE id = ?1) AND seq >= ?2 ORDER BY seq",
+    )?;
+    let from = i64::try_from(from_seq).unwrap_or(i64::MAX);
+    let mut rows = query.query(params![task.bits().to_be_bytes(), from])?;
+    let mut unpacker = Unpacker::default();
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        let seq = row.get::<_, i64>(0)?.cast_unsigned();
+        let event = event(db, task, seq, row.get_ref(2)?.as_bytes()?, &mut unpacker)?;
+        records.push(Record { seq, at_ms: row.get(1)?, event });
+    }
+    Ok(records)
+}
+
+/// See [`Store::end`](crate::journal::Store::end).
+pub(super) fn end(db: &Connection, task: TaskId) -> Result<Option<End>, Fault> {
+    let mut query = db.prepare_cached(
+        "SELECT seq, body FROM events
+         WHERE task = (SELECT number FROM tasks WHERE id = ?1
+                       AND status NOT IN ('working', 'input_required'))
+         ORDER BY seq DESC LIMIT 1",
+    )?;
+    let mut rows = query.query([task.bits().to_be_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let seq = row.get::<_, i64>(0)?.cast_unsigned();
+    let body = row.get_ref(1)?.as_bytes()?;
+    Ok(event(db, task, seq, body, &mut Unpacker::default())?.end())
+}
+
+fn event(
+    db: &Connection,
+    task: TaskId,
+    seq: u64,
+    body: &[u8],
+    unpacker: &mut Unpacker,
+) -> Result<Event, Fault> {
+    decode(body, unpacker, |hash, unpacker| blobs::get(db, hash, unpacker)).map_err(|fault| {
+        match fault {
+            Fault::Damaged(why) => Fault::Damaged(format!("task {task}, event {seq}: {why}")),
+            other => other,
+        }
+    })
+}

@@ -1,0 +1,76 @@
+//! Reading, beside the writer and without waiting for it.
+//!
+//! Each query runs on a blocking thread, in one read transaction: it sees one state of the journal,
+//! never half of a commit. Connections are opened when they are first needed and kept.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::fault::Fault;
+use super::schema::open_reader;
+use crate::journal::{Error, Result};
+use crate::limits;
+
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    room: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path) -> Self {
+        let room = Arc::new(Semaphore::new(limits::READERS));
+        Self { path: path.to_owned(), idle: Mutex::default(), room }
+    }
+
+    /// Runs a query.
+    pub(super) async fn read<T, F>(self: &Arc<Self>, query: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| Error::Closed)?;
+        let readers = Arc::clone(self);
+        let done = spawn_blocking(move || {
+            let answer = readers.run(query);
+            drop(place);
+            answer.map_err(|fault| fault.into_error("read", &readers.path))
+        });
+        match done.await {
+            Ok(answer) => answer,
+            Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
+            Err(_) => Err(Error::Closed),
+        }
+    }
+
+    /// Lets no more queries in and closes the connections, once those in flight are done.
+    pub(super) async fn close(&self) {
+        let all = u32::try_from(limits::READERS).unwrap_or(u32::MAX);
+        let places = self.room.acquire_many(all).await;
+        self.room.close();
+        drop(places);
+        self.idle().clear();
+    }
+
+    fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let kept = self.idle().pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => open_reader(&self.path)?,
+        };
+        let snapshot = connection.unchecked_transaction()?;
+        let answer = query(&snapshot)?;
+        snapshot.commit()?;
+        // After any error it is dropped instead.
+        self.idle().push(connection);
+        Ok(answer)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

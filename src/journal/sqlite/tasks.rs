@@ -1,0 +1,240 @@
+//! Tasks as wholes: created, looked up, listed, removed.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::blobs;
+use super::codec::Encoded;
+use super::events::{insert, runner_id};
+use super::fault::Fault;
+use super::leases::sql_limit;
+use super::writer::Tx;
+use crate::journal::{
+    Created, Error, Event, Filter, Hash, NewTask, ParentLink, Record, Status, Task, TaskId,
+};
+use crate::limits;
+
+/// The first event of a task.
+pub(super) fn first_record(task: &NewTask) -> Record {
+    Record {
+        seq: 0,
+        at_ms: task.created_at_ms,
+        event: Event::TaskCreated {
+            function: task.function.clone(),
+            name: task.name.clone(),
+            input: task.input.clone(),
+            definition: task.definition.clone(),
+            seed: task.seed,
+            parent: task.parent.clone(),
+        },
+    }
+}
+
+/// What a second call with the same idempotency key must have in common with the first.
+fn request(task: &NewTask) -> Hash {
+    Hash::of(task.function.as_bytes()).then(task.name.as_bytes()).then(task.input.json().as_bytes())
+}
+
+/// See [`Store::create`](crate::journal::Store::create).
+pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &Encoded) -> Result<Created, Fault> {
+    let request = request(task);
+    if let Some((id, stored)) = find(tx, task)? {
+        if stored == *request.bytes() {
+            return Ok(Created::Existing(id));
+        }
+        let key = task.idempotency_key.clone().unwrap_or_else(|| task.id.to_string());
+        return Err(Error::KeyReused { key }.into());
+    }
+    let parent = task.parent.as_ref();
+    let number = tx
+        .prepare_cached(
+            "INSERT INTO tasks (id, function, name, owner, parent, parent_key, parent_depth,
+                 idempotency_key, request, created_at_ms, ttl_ms, status, updated_at_ms, wake_at_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?10, ?10)",
+        )?
+        .insert(params![
+            task.id.bits().to_be_bytes(),
+            task.function,
+            task.name,
+            task.owner,
+            parent.map(|parent| parent.task.bits().to_be_bytes()),
+            parent.map(|parent| &parent.key),
+            parent.map(|parent| parent.depth),
+            task.idempotency_key,
+            request.bytes(),
+            task.created_at_ms,
+            task.ttl_ms.map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX)),
+            Status::Working.as_str(),
+        ])?;
+    insert(tx, number, first)?;
+    tx.changed();
+    Ok(Created::New(task.id))
+}
+
+/// The task that stands for the same id or idempotency key, and the hash of its request.
+fn find(tx: &Tx<'_>, task: &NewTask) -> rusqlite::Result<Option<(TaskId, [u8; 16])>> {
+    let map = |row: &Row<'_>| Ok((task_id(row.get(0)?), row.get(1)?));
+    let by_id = tx
+        .prepare_cached("SELECT id, request FROM tasks WHERE id = ?1")?
+        .query_row([task.id.bits().to_be_bytes()], map)
+        .optional()?;
+    if by_id.is_some() || task.idempotency_key.is_none() {
+        return Ok(by_id);
+    }
+    tx.prepare_cached("SELECT id, request FROM tasks WHERE idempotency_key = ?1 AND owner IS ?2")?
+        .query_row(params![task.idempotency_key, task.owner], map)
+        .optional()
+}
+
+const SELECT: &str = "SELECT id, function, name, owner, parent, parent_key, parent_depth, status,
+    message, created_at_ms, updated_at_ms, ttl_ms, wake_at_ms, runner, epoch, cancel_requested,
+    (SELECT max(seq) + 1 FROM events WHERE task = tasks.number) AS events FROM tasks";
+
+/// See [`Store::task`](crate::journal::Store::task).
+pub(super) fn get(db: &Connection, task: TaskId) -> Result<Option<Task>, Fault> {
+    db.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
+        .query_and_then([task.bits().to_be_bytes()], read)?
+        .next()
+        .transpose()
+}
+
+/// See [`Store::tasks`](crate::journal::Store::tasks).
+pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Task>, Fault> {
+    let mut wanted = vec!["true".to_owned()];
+    let mut values = Vec::new();
+    let mut want = |condition: &str, value: &mut dyn Iterator<Item = Value>| {
+        wanted.push(condition.to_owned());
+        values.extend(value);
+    };
+    let blob = |task: TaskId| Value::Blob(task.bits().to_be_bytes().to_vec());
+    if let Some(owner) = &filter.owner {
+        want("owner IS ?", &mut [owner.clone().into()].into_iter());
+    }
+    if !filter.status.is_empty() {
+        let marks = vec!["?"; filter.status.len()].join(", ");
+        let mut words = filter.status.iter().map(|status| status.as_str().to_owned().into());
+        want(&format!("status IN ({marks})"), &mut words);
+    }
+    if let Some(parent) = filter.parent {
+        want("parent = ?", &mut [blob(parent)].into_iter());
+    }
+    if let Some(prefix) = &filter.id_prefix {
+        let Some((first, last)) = id_range(prefix) else { return Ok(Vec::new()) };
+        want("id BETWEEN ? AND ?", &mut [blob(first), blob(last)].into_iter());
+    }
+    if let Some(after) = filter.after {
+        let number: i64 = db
+            .prepare_cached("SELECT number FROM tasks WHERE id = ?1")?
+            .query_row([after.bits().to_be_bytes()], |row| row.get(0))
+            .optional()?
+            .ok_or(Error::UnknownTask { task: after })?;
+        want("number < ?", &mut [number.into()].into_iter());
+    }
+    values.push(sql_limit(filter.limit).into());
+    let wanted = wanted.join(" AND ");
+    db.prepare_cached(&format!("{SELECT} WHERE {wanted} ORDER BY number DESC LIMIT ?"))?
+        .query_and_then(params_from_iter(values), read)?
+        .collect()
+}
+
+/// The first and the last id that begin with these hex digits.
+fn id_range(prefix: &str) -> Option<(TaskId, TaskId)> {
+    let id = |fill: &str| {
+        format!("{prefix}{}", fill.repeat(32_usize.checked_sub(prefix.len())?)).parse().ok()
+    };
+    Some((id("0")?, id("f")?))
+}
+
+fn task_id(stored: [u8; 16]) -> TaskId {
+    TaskId::from_bits(u128::from_be_bytes(stored))
+}
+
+fn read(row: &Row<'_>) -> Result<Task, Fault> {
+    let id = task_id(row.get("id")?);
+    let damaged = |what: &str| Fault::Damaged(format!("task {id}: {what}"));
+    let parent = match row.get::<_, Option<[u8; 16]>>("parent")? {
+        None => None,
+        Some(parent) => Some(ParentLink {
+            task: task_id(parent),
+            key: row.get("parent_key")?,
+            depth: row.get("parent_depth")?,
+        }),
+    };
+    Ok(Task {
+        id,
+        function: row.get("function")?,
+        name: row.get("name")?,
+        owner: row.get("owner")?,
+        parent,
+        status: status(row.get_ref("status")?.as_str()?)
+            .ok_or_else(|| damaged("its state is unknown to this version"))?,
+        message: row.get("message")?,
+        created_at_ms: row.get("created_at_ms")?,
+        updated_at_ms: row.get("updated_at_ms")?,
+        ttl_ms: row.get::<_, Option<i64>>("ttl_ms")?.map(i64::cast_unsigned),
+        wake_at_ms: row.get("wake_at_ms")?,
+        runner: row.get::<_, Option<i64>>("runner")?.map(runner_id),
+        epoch: row.get::<_, i64>("epoch")?.cast_unsigned(),
+        cancel_requested: row.get("cancel_requested")?,
+        events: row.get::<_, Option<i64>>("events")?.unwrap_or(0).cast_unsigned(),
+    })
+}
+
+fn status(word: &str) -> Option<Status> {
+    [
+        Status::Working,
+        Status::InputRequired,
+        Status::Completed,
+        Status::Failed,
+        Status::Cancelled,
+        Status::Stopped,
+    ]
+    .into_iter()
+    .find(|status| status.as_str() == word)
+}
+
+/// See [`Store::purge`](crate::journal::Store::purge).
+pub(super) fn purge(tx: &Tx<'_>, now_ms: i64, limit: usize) -> Result<usize, Fault> {
+    let expired: Vec<i64> = tx
+        .prepare_cached(
+            "SELECT number FROM tasks WHERE ttl_ms IS NOT NULL
+                 AND status NOT IN ('working', 'input_required')
+                 AND created_at_ms + ttl_ms <= ?1
+             ORDER BY created_at_ms + ttl_ms LIMIT ?2",
+        )?
+        .query_map([now_ms, sql_limit(limit)], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    delete(tx, &expired)?;
+    Ok(expired.len())
+}
+
+/// See [`Store::remove`](crate::journal::Store::remove).
+pub(super) fn remove(tx: &Tx<'_>, task: TaskId) -> Result<bool, Fault> {
+    let ended: Option<i64> = tx
+        .prepare_cached(
+            "SELECT number FROM tasks
+             WHERE id = ?1 AND status NOT IN ('working', 'input_required')",
+        )?
+        .query_row([task.bits().to_be_bytes()], |row| row.get(0))
+        .optional()?;
+    delete(tx, ended.as_slice())?;
+    Ok(ended.is_some())
+}
+
+fn delete(tx: &Tx<'_>, numbers: &[i64]) -> rusqlite::Result<()> {
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    for &number in numbers {
+        blobs::forget_task(tx, number)?;
+        tx.prepare_cached("DELETE FROM events WHERE task = ?1")?.execute([number])?;
+        tx.prepare_cached("DELETE FROM signals WHERE task = ?1")?.execute([number])?;
+        tx.prepare_cached("DELETE FROM tasks WHERE number = ?1")?.execute([number])?;
+    }
+    // One row a page that is given back.
+    let mut vacuum = tx.prepare(&format!("PRAGMA incremental_vacuum({})", limits::VACUUM_PAGES))?;
+    let mut pages = vacuum.query([])?;
+    while pages.next()?.is_some() {}
+    tx.changed();
+    Ok(())
+}

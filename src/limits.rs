@@ -86,11 +86,45 @@ pub const JOURNAL_RETRY_MS: u64 = 500;
 /// How long a stopping process waits for steps in flight before it drops them.
 pub const SHUTDOWN_GRACE_MS: u64 = 5_000;
 
+/// The longest JSON-RPC message taken from a client or a tool server. Twice the largest payload:
+/// JSON within JSON is escaped.
+pub const MESSAGE_MAX_BYTES: usize = 2 * PAYLOAD_MAX_BYTES;
+
+/// How long a tool server may take to start and shake hands: `npx` may have to download it first.
+pub const SERVER_START_MS: u64 = 30_000;
+
+/// How long a stopping tool server may take after its stdin was closed, and again after `SIGTERM`,
+/// before it is killed. Both together stay within [`SHUTDOWN_GRACE_MS`].
+pub const SERVER_STOP_MS: u64 = 1_500;
+
+/// How long a tool call may take. Only a server that hangs is waited out for this long; nothing
+/// short of that tells it from a slow one.
+pub const TOOL_CALL_MS: u64 = 60 * 60 * 1000;
+
+/// How long a tool server may take to list its tools, for each page.
+pub const TOOL_LIST_MS: u64 = 30_000;
+
+/// Pages of one server's `tools/list`, against a cursor that never ends.
+pub const TOOL_PAGES_MAX: usize = 100;
+
+/// The last lines of a tool server's stderr that are kept, to be shown when it fails.
+pub const STDERR_LINES: usize = 20;
+
+/// How much of each of these lines is kept.
+pub const STDERR_LINE_BYTES: usize = 500;
+
+/// How long a failure's message waits for the exit status and the last words of a program that has
+/// closed its stdout.
+pub const LAST_WORDS_MS: u64 = 500;
+
 /// How much of a tool's text a model is shown. The journal keeps all of it.
 pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
 
 /// How many replies in a row may say nothing at all before the run fails.
 pub const EMPTY_REPLIES_MAX: u32 = 3;
+
+/// How often a client is asked to poll a task. A `tasks/get` is one read of the journal.
+pub const TASK_POLL_MS: u64 = 500;
 
 /// The longest agent file, settings file or `mcp.json` that is read. Prompts are pages, not books.
 pub const AGENT_FILE_MAX_BYTES: usize = 1024 * 1024;

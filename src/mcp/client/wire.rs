@@ -1,0 +1,76 @@
+//! Two facts about a connection that decide what a lost call means, and that rmcp does not tell:
+//! whether a request had been handed to the transport, and that the other side is gone.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rmcp::RoleClient;
+use rmcp::model::{GetExtensions, JsonRpcMessage};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use tokio_util::sync::CancellationToken;
+
+/// Put into a request's extensions, which never leave the process: set once the transport has the
+/// request, so that from then on it may have reached the server.
+#[derive(Clone, Default)]
+pub(super) struct Handed(Arc<AtomicBool>);
+
+impl Handed {
+    /// The mark of a request, where it has one.
+    pub(super) fn of(message: &TxJsonRpcMessage<RoleClient>) -> Option<Self> {
+        match message {
+            JsonRpcMessage::Request(request) => request.request.extensions().get().cloned(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn over(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// For a transport that knows that the request has not left it.
+    pub(super) fn take_back(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// A transport that keeps these facts.
+pub(super) struct Wire<T> {
+    inner: T,
+    ended: CancellationToken,
+}
+
+impl<T> Wire<T> {
+    /// `ended` is cancelled when nothing more can be received, before rmcp has cleaned up.
+    pub(super) fn new(inner: T, ended: CancellationToken) -> Self {
+        Self { inner, ended }
+    }
+}
+
+impl<T: Transport<RoleClient>> Transport<RoleClient> for Wire<T> {
+    type Error = T::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleClient>,
+    ) -> impl Future<Output = Result<(), T::Error>> + Send + 'static {
+        if let Some(handed) = Handed::of(&message) {
+            handed.0.store(true, Ordering::Release);
+        }
+        self.inner.send(message)
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
+        let message = self.inner.receive().await;
+        if message.is_none() {
+            self.ended.cancel();
+        }
+        message
+    }
+
+    fn close(&mut self) -> impl Future<Output = Result<(), T::Error>> + Send {
+        self.ended.cancel();
+        self.inner.close()
+    }
+}

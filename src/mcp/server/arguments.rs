@@ -1,0 +1,38 @@
+//! A tool's arguments, checked against its schema before a task is made of them.
+
+use jsonschema::Validator;
+use rmcp::model::ErrorData;
+use serde_json::Value;
+
+/// Complaints that are told at once. More would only repeat themselves.
+const COMPLAINTS: usize = 5;
+
+/// A schema, compiled once.
+pub(super) struct Arguments(Validator);
+
+impl Arguments {
+    /// # Errors
+    /// What is wrong with the schema.
+    pub(super) fn new(schema: &Value) -> Result<Self, String> {
+        jsonschema::validator_for(schema).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// # Errors
+    /// -32602 with the schema's complaints, each with the path to what it is about.
+    pub(super) fn check(&self, tool: &str, arguments: &Value) -> Result<(), ErrorData> {
+        let complaints: Vec<String> = self
+            .0
+            .iter_errors(arguments)
+            .take(COMPLAINTS)
+            .map(|error| match error.instance_path().as_str() {
+                "" => error.to_string(),
+                path => format!("{path}: {error}"),
+            })
+            .collect();
+        if complaints.is_empty() {
+            return Ok(());
+        }
+        let message = format!("invalid arguments for tool {tool:?}: {}", complaints.join("; "));
+        Err(ErrorData::invalid_params(message, None))
+    }
+}

@@ -1,0 +1,171 @@
+//! Durable functions as MCP tools: over stdio, for clients with the Tasks extension and without.
+//!
+//! ```text
+//! stdin ── Stdio ── rmcp ── Session ── durable::Runtime ── journal
+//! ```
+//!
+//! A call is answered with a handle only after its task is committed. From then on the client may
+//! come and go: the answer is the journal's, and this code decides nothing about a task.
+
+mod arguments;
+mod session;
+mod stdio;
+mod translate;
+
+use std::sync::Arc;
+
+use rmcp::ServiceExt;
+use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};
+use rmcp::service::ServerInitializeError;
+use serde_json::{Map, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use self::arguments::Arguments;
+use self::session::Session;
+use self::stdio::Stdio;
+use crate::durable::{Runtime, StartTask};
+use crate::journal::Payload;
+
+/// A durable function as a tool.
+#[derive(Clone)]
+pub struct Served {
+    /// The tool's name; unique.
+    pub name: String,
+    /// A name for people.
+    pub title: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// JSON Schema of its arguments: an object with `"type": "object"`.
+    pub input_schema: Payload,
+    /// JSON Schema of what it returns, where that is an object.
+    pub output_schema: Option<Payload>,
+    /// Makes a task of a call's arguments, which have passed the schema. The idempotency key of the
+    /// call is put in afterwards.
+    pub start: Arc<dyn Fn(Payload) -> StartTask + Send + Sync>,
+}
+
+/// How the server introduces itself.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What a model should know about the server as a whole.
+    pub instructions: Option<String>,
+}
+
+/// Why a server cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Two tools of one name.
+    #[error("two tools are named {name:?}; rename one")]
+    SameName {
+        /// The name.
+        name: String,
+    },
+    /// A schema that is none.
+    #[error("tool {tool:?}: its {which} schema cannot be used: {why}")]
+    Schema {
+        /// The tool.
+        tool: String,
+        /// `input` or `output`.
+        which: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The connection broke during the handshake.
+    #[error("the MCP client was lost in the handshake: {0}")]
+    Handshake(String),
+}
+
+/// Serves tools over any number of connections. Cheap to clone.
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Runtime,
+    tools: Vec<Tool>,
+    info: ServerConfig,
+}
+
+struct Tool {
+    served: Served,
+    shown: rmcp::model::Tool,
+    arguments: Arguments,
+}
+
+impl Server {
+    /// A server of these tools, in this order.
+    ///
+    /// # Errors
+    /// [`Error::SameName`] and [`Error::Schema`].
+    pub fn new(runtime: Runtime, tools: Vec<Served>, options: Options) -> Result<Self, Error> {
+        let mut ready: Vec<Tool> = Vec::with_capacity(tools.len());
+        for served in tools {
+            if ready.iter().any(|tool| tool.served.name == served.name) {
+                return Err(Error::SameName { name: served.name });
+            }
+            ready.push(Tool::new(served)?);
+        }
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_tasks().build();
+        let name = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let mut info = ServerConfig::new(capabilities).with_server_info(name);
+        info.instructions = options.instructions;
+        Ok(Self { inner: Arc::new(Inner { runtime, tools: ready, info }) })
+    }
+
+    /// Serves the client on stdin and stdout until it goes away or `stop` is cancelled. Nothing else
+    /// may write to stdout meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Handshake`].
+    pub async fn serve_stdio(&self, stop: CancellationToken) -> Result<(), Error> {
+        let (stdin, stdout) = rmcp::transport::stdio_pipes();
+        self.serve(stdin, stdout, stop).await
+    }
+
+    /// Serves one client on a pair of streams until it goes away or `stop` is cancelled.
+    ///
+    /// # Errors
+    /// [`Error::Handshake`].
+    pub async fn serve<R, W>(&self, read: R, write: W, stop: CancellationToken) -> Result<(), Error>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let session = Session { server: Arc::clone(&self.inner), stop: stop.clone() };
+        let running = session.serve_with_ct(Stdio::new(read, write), stop.child_token()).await;
+        match running {
+            Ok(running) => {
+                if let Err(error) = running.waiting().await {
+                    tracing::error!(%error, "the connection to a client was broken off");
+                }
+                Ok(())
+            }
+            Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {
+                Ok(())
+            }
+            Err(error) => Err(Error::Handshake(error.to_string())),
+        }
+    }
+}
+
+impl Tool {
+    fn new(served: Served) -> Result<Self, Error> {
+        let bad = |which, why| Error::Schema { tool: served.name.clone(), which, why };
+        let object = |which, schema: &Payload| {
+            let schema = schema.read::<Map<String, Value>>();
+            schema.map_err(|error| bad(which, error.to_string()))
+        };
+        let input = object("input", &served.input_schema)?;
+        let output =
+            served.output_schema.as_ref().map(|schema| object("output", schema)).transpose()?;
+        let arguments =
+            Arguments::new(&Value::Object(input.clone())).map_err(|why| bad("input", why))?;
+        let description = served.description.clone().map(Into::into);
+        let mut shown = rmcp::model::Tool::new_with_raw(served.name.clone(), description, input);
+        shown.title = served.title.clone();
+        shown.output_schema = output.map(Arc::new);
+        Ok(Self { served, shown, arguments })
+    }
+}

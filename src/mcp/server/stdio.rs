@@ -1,0 +1,176 @@
+//! Lines of JSON from one client, and to it.
+//!
+//! Whatever a client sends, the server stays up: a line that is no message is answered as JSON-RPC
+//! says where it has an answer, and what comes out of turn before the handshake is dropped (rmcp
+//! would end the connection).
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rmcp::RoleServer;
+use rmcp::model::{
+    ClientNotification, ClientRequest, ErrorData, GetExtensions, GetMeta, JsonRpcMessage,
+    ProtocolVersion, RequestId,
+};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits;
+use crate::mcp::head;
+use crate::mcp::lines::{Line, LineReader, LineWriter};
+
+/// In the extensions of a `tools/call`: cancelled when the client takes the call back, and not when
+/// it merely goes away, which rmcp tells in the same way.
+#[derive(Clone)]
+pub(super) struct TakenBack(pub(super) CancellationToken);
+
+/// The calls that are not answered yet.
+type Calls = Arc<Mutex<HashMap<RequestId, CancellationToken>>>;
+
+pub(super) struct Stdio<R, W> {
+    read: LineReader<R>,
+    write: LineWriter<W>,
+    calls: Calls,
+    /// Whether rmcp has left its handshake.
+    shaken_hands: bool,
+}
+
+impl<R, W> Stdio<R, W>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    pub(super) fn new(read: R, write: W) -> Self {
+        let read = LineReader::new(read, limits::MESSAGE_MAX_BYTES);
+        Self { read, write: LineWriter::new(write), calls: Calls::default(), shaken_hands: false }
+    }
+
+    /// Takes note of what a message means for this connection. `None` for one that rmcp must not
+    /// see.
+    fn pass(
+        &mut self,
+        mut message: RxJsonRpcMessage<RoleServer>,
+    ) -> Option<RxJsonRpcMessage<RoleServer>> {
+        match &mut message {
+            JsonRpcMessage::Request(request) => {
+                self.shaken_hands |= ends_handshake(&request.request);
+                if let ClientRequest::CallToolRequest(call) = &mut request.request {
+                    let taken_back = CancellationToken::new();
+                    call.extensions_mut().insert(TakenBack(taken_back.clone()));
+                    lock(&self.calls).insert(request.id.clone(), taken_back);
+                }
+            }
+            _ if !self.shaken_hands => return None,
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) =
+                    &notification.notification
+                    && let Some(id) = &cancelled.params.request_id
+                    && let Some(taken_back) = lock(&self.calls).remove(id)
+                {
+                    taken_back.cancel();
+                }
+            }
+            _ => {}
+        }
+        Some(message)
+    }
+}
+
+impl<R, W> Transport<RoleServer> for Stdio<R, W>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let answered = match &message {
+            JsonRpcMessage::Response(response) => Some(&response.id),
+            JsonRpcMessage::Error(error) => error.id.as_ref(),
+            _ => None,
+        };
+        if let Some(id) = answered {
+            lock(&self.calls).remove(id);
+        }
+        let write = self.write.clone();
+        async move { write.write(message).await }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            let complaint = match self.read.next().await {
+                Ok(Some(Line::Whole(line))) => match serde_json::from_slice(&line) {
+                    Ok(message) => match self.pass(message) {
+                        Some(message) => return Some(message),
+                        None => continue,
+                    },
+                    Err(error) => complaint(&line, &error),
+                },
+                Ok(Some(Line::TooLong(head))) => {
+                    let max_bytes = limits::MESSAGE_MAX_BYTES;
+                    let why = format!("a message has at most {max_bytes} bytes; send less at once");
+                    let error = ErrorData::invalid_request(why, None);
+                    Some(JsonRpcMessage::error(error, head::id(&head, "params")))
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::warn!(%error, "stdin cannot be read any more");
+                    return None;
+                }
+            };
+            if let Some(complaint) = complaint
+                && let Err(error) = self.write.write(complaint).await
+            {
+                tracing::debug!(%error, "the client does not listen");
+                return None;
+            }
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        self.write.close().await;
+        Ok(())
+    }
+}
+
+fn lock(calls: &Calls) -> std::sync::MutexGuard<'_, HashMap<RequestId, CancellationToken>> {
+    calls.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The answer to a line that is no message; `None` for a notification, which has no answer.
+fn complaint(line: &[u8], error: &serde_json::Error) -> Option<TxJsonRpcMessage<RoleServer>> {
+    let Ok(value) = serde_json::from_slice::<Value>(line) else {
+        let why = format!("a line of stdin is not JSON: {error}");
+        return Some(JsonRpcMessage::error(ErrorData::parse_error(why, None), None));
+    };
+    let id: Option<RequestId> =
+        value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
+    if id.is_none() && value.get("method").is_some() {
+        return None;
+    }
+    let why = "expected one JSON-RPC 2.0 message: an object with \"jsonrpc\": \"2.0\" and a method";
+    Some(JsonRpcMessage::error(ErrorData::invalid_request(why, None), id))
+}
+
+/// Whether rmcp takes this request as the end of the handshake: `initialize`, or the first request
+/// that says by itself which protocol it speaks.
+fn ends_handshake(request: &ClientRequest) -> bool {
+    match request {
+        ClientRequest::InitializeRequest(_) => true,
+        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
+        request => {
+            let meta = request.get_meta();
+            let known = |version| ProtocolVersion::KNOWN_VERSIONS.contains(&version);
+            meta.missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty()
+                && meta.protocol_version().is_some_and(known)
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! This room knows nothing of MCP; [`Toolbox`] and [`Models`] are how the world reaches it.
 
 mod model;
+pub mod models;
 mod tool;
 
 pub use model::{

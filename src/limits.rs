@@ -64,8 +64,8 @@ pub const SHUTDOWN_GRACE_MS: u64 = 5_000;
 /// The longest agent file, settings file or `mcp.json` that is read. Prompts are pages, not books.
 pub const AGENT_FILE_MAX_BYTES: usize = 1024 * 1024;
 
-/// Levels of lists and maps in such a file. Reading is recursive, and an unoptimised build takes
-/// some 35 KB of stack a level: twice this many would not fit into a thread's 2 MiB.
+/// Levels of lists and maps in such a file. Reading is recursive: in an unoptimised build, 60
+/// levels overflow a thread's stack of 2 MiB.
 pub const DOCUMENT_DEPTH_MAX: usize = 28;
 
 /// The longest name of a tool that model APIs take.

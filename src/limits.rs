@@ -129,6 +129,10 @@ pub const TASK_POLL_MS: u64 = 500;
 /// The longest agent file, settings file or `mcp.json` that is read. Prompts are pages, not books.
 pub const AGENT_FILE_MAX_BYTES: usize = 1024 * 1024;
 
+/// Levels of lists and maps in such a file. Reading is recursive: in an unoptimised build, 60
+/// levels overflow a thread's stack of 2 MiB.
+pub const DOCUMENT_DEPTH_MAX: usize = 28;
+
 /// The longest name of a tool that model APIs take.
 pub const TOOL_NAME_MAX_BYTES: usize = 64;
 

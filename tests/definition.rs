@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it is surprised")]
 
 use relight::agent::{
-    Budget, Definition, InDoubt, Price, Prices, Retry, ServerConfig, Servers, Tool, Usage,
+    Budget, Definition, InDoubt, Price, Prices, ServerConfig, Servers, Tool, Usage,
 };
+use relight::durable::RetryPolicy;
 use relight::journal::{Effect, Payload};
 use relight::limits;
 
@@ -74,7 +75,7 @@ fn everything_that_a_file_may_say() {
             wall_time_ms: Some(2 * 60 * 60 * 1000)
         }
     );
-    assert_eq!(agent.retry(), Retry { attempts: 3, first_ms: 250, max_ms: 5_000 });
+    assert_eq!(agent.retry(), RetryPolicy { attempts: 3, first_ms: 250, max_ms: 5_000 });
     assert_eq!(agent.system_prompt(), "You do everything.\n\n---\n\nEven below a rule.");
     assert_eq!(
         agent.input_schema().json(),
@@ -119,7 +120,7 @@ fn the_least_that_a_file_must_say() {
     assert!(agent.allows("any", "tool"));
     assert_eq!(agent.max_turns(), limits::TURNS);
     assert_eq!(agent.budget(), Budget::default());
-    assert_eq!(agent.retry(), Retry::default());
+    assert_eq!(agent.retry(), RetryPolicy::default());
     assert_eq!(agent.in_doubt_of("any", "tool"), InDoubt::Tell);
     assert_eq!(agent.effect_of(&tool("any", "tool", Effect::Idempotent)), Effect::Idempotent);
     assert_eq!(

@@ -17,6 +17,9 @@ use crate::durable::{Context, Doubt, RetryPolicy};
 use crate::journal::{Effect, Failure, FailureKind, Payload, StepKind};
 use crate::limits;
 
+/// The step that lists the tools of the agent's servers.
+pub const LISTING_STEP: &str = "tools";
+
 /// The tools that one run has.
 pub(super) struct Bench {
     toolbox: Arc<dyn Toolbox>,
@@ -46,7 +49,7 @@ impl Bench {
         let listed: Vec<Tool> = if servers.is_empty() {
             Vec::new()
         } else {
-            ctx.pure("tools")
+            ctx.pure(LISTING_STEP)
                 .input(servers)
                 .retry(agent.retry())
                 .run(|_| toolbox.list(servers))

@@ -12,6 +12,7 @@ mod prices;
 mod run;
 mod tool;
 
+pub use calls::LISTING_STEP;
 pub use definition::{Budget, Definition, InDoubt, ToolPattern};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Reply, Request, Settings, ToolCall, ToolSpec, Usage,

@@ -187,13 +187,7 @@ impl Stage {
         };
         server.close().await?;
         journal.close().await;
-        screen.line(format!(
-            "  paid before the kill: {} model calls, {} tokens; after it: {} more calls, {} tokens; paid twice: nothing",
-            before.calls,
-            before.tokens,
-            told.spent.calls - before.calls,
-            told.spent.tokens - before.tokens,
-        ));
+        screen.line(told.spent.since(before));
         self.judge(&view, order, screen)
     }
 
@@ -252,6 +246,8 @@ struct Told {
 struct Spent {
     calls: u64,
     tokens: u64,
+    /// Model calls that were begun again because their reply was lost.
+    again: u64,
 }
 
 impl Told {
@@ -289,7 +285,23 @@ impl Told {
 }
 
 impl Spent {
+    /// What was paid before and after the kill, in words.
+    fn since(self, before: Self) -> String {
+        let (calls, tokens) = (self.calls - before.calls, self.tokens - before.tokens);
+        let again = match self.again {
+            0 => "no model call was paid for again".to_owned(),
+            again => format!("{again} model calls were under way at the kill and were made again"),
+        };
+        let Self { calls: earlier, tokens: earlier_tokens, .. } = before;
+        format!(
+            "  paid before the kill: {earlier} model calls, {earlier_tokens} tokens; after it: {calls} more, {tokens} tokens; {again}"
+        )
+    }
+
     fn add(&mut self, record: &Record, teller: &Teller) {
+        if let Event::StepStarted { kind: StepKind::Model, attempt: 2.., .. } = &record.event {
+            self.again += 1;
+        }
         let Event::StepCompleted { key, output } = &record.event else { return };
         let is_model = teller.history().step(key).is_some_and(|step| step.kind == StepKind::Model);
         if let (true, Ok(reply)) = (is_model, output.read::<relight::agent::Reply>()) {

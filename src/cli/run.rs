@@ -121,7 +121,7 @@ async fn follow(host: &Host, task: TaskId, json: bool, screen: &Screen) -> Resul
     let store = host.runtime.store();
     let mut follower = Follower::new(task, !json);
     let end = tokio::select! {
-        end = follower.to_the_end(store.as_ref(), screen) => end?,
+        end = follower.follow(store.as_ref(), screen) => end?,
         interrupt = tokio::signal::ctrl_c() => {
             interrupt?;
             screen.note(format!(

@@ -1,8 +1,8 @@
 //! A task's history in words, a line for each thing that happened.
 
 use anstyle::AnsiColor;
-use relight::agent::{Reply, ToolOutput};
-use relight::journal::{Effect, Event, Failure, History, Payload, Record, Step, StepKind};
+use relight::agent::{LISTING_STEP, Reply, Tool, ToolOutput};
+use relight::journal::{Event, Failure, History, Payload, Record, Step, StepKind};
 use serde_json::Value;
 
 use super::screen::{coloured, dim};
@@ -103,6 +103,7 @@ impl Teller {
                     }
                 },
             ),
+            StepKind::Run if key == LISTING_STEP => tool_names(output),
             StepKind::Run | StepKind::Timer | StepKind::Child => short(output),
         };
         Some(format!("{key}: {} {}", verb(step.kind, step), dim(format!("-> {result}"))))
@@ -115,7 +116,7 @@ fn verb(kind: StepKind, step: &Step) -> String {
         step.shown.as_ref().and_then(|shown| shown.read::<Value>().ok()).unwrap_or_default();
     let text = |key: &str| shown.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     match kind {
-        StepKind::Model => format!("model {}", text("model")),
+        StepKind::Model => format!("model {}", model_name(&text("model"))),
         StepKind::Tool => {
             let arguments = shown
                 .get("arguments")
@@ -126,12 +127,22 @@ fn verb(kind: StepKind, step: &Step) -> String {
         StepKind::Timer => "sleep".to_owned(),
         StepKind::Clock => "clock".to_owned(),
         StepKind::Child => format!("child {}", text("function")),
-        StepKind::Run => match step.effect {
-            Effect::Pure => "pure step".to_owned(),
-            Effect::Idempotent => "idempotent step".to_owned(),
-            Effect::Once => "once step".to_owned(),
-        },
+        StepKind::Run => "ran".to_owned(),
     }
+}
+
+/// A model's name without the directory of its script.
+fn model_name(model: &str) -> &str {
+    match model.strip_prefix("script:") {
+        Some(path) => path.rsplit('/').next().unwrap_or(path),
+        None => model,
+    }
+}
+
+fn tool_names(output: &Payload) -> String {
+    let Ok(tools) = output.read::<Vec<Tool>>() else { return short(output) };
+    let names: Vec<_> = tools.iter().map(|tool| format!("{}/{}", tool.server, tool.name)).collect();
+    names.join(", ")
 }
 
 fn model_result(output: &Payload) -> String {

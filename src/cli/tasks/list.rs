@@ -1,7 +1,7 @@
 //! `relight tasks list`.
 
 use anstyle::AnsiColor;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use relight::durable::{Clock, SystemClock};
 use relight::journal::{Filter, Status, Store};
 use serde_json::Value;
@@ -47,11 +47,11 @@ pub(super) async fn list(args: &Args, store: &dyn Store, screen: &Screen) -> Res
         };
         let message = task.message.clone().unwrap_or_default();
         table.add_row([
-            short_id(task.id),
-            name,
-            status_word(task.status),
-            age(now_ms - task.created_at_ms),
-            message,
+            Cell::new(short_id(task.id)),
+            Cell::new(name),
+            Cell::new(task.status.as_str()).fg(table_colour(task.status)),
+            Cell::new(age(now_ms - task.created_at_ms)),
+            Cell::new(message),
         ]);
     }
     screen.line(table);
@@ -60,13 +60,26 @@ pub(super) async fn list(args: &Args, store: &dyn Store, screen: &Screen) -> Res
 
 /// A status in its colour.
 pub(super) fn status_word(status: Status) -> String {
-    let colour = match status {
+    coloured(colour(status), status.as_str())
+}
+
+fn colour(status: Status) -> AnsiColor {
+    match status {
         Status::Working => AnsiColor::Blue,
         Status::InputRequired | Status::Cancelled => AnsiColor::Yellow,
         Status::Completed => AnsiColor::Green,
         Status::Failed | Status::Stopped => AnsiColor::Red,
-    };
-    coloured(colour, status.as_str())
+    }
+}
+
+/// The same colour in the table's words.
+fn table_colour(status: Status) -> Color {
+    match colour(status) {
+        AnsiColor::Blue => Color::DarkBlue,
+        AnsiColor::Yellow => Color::DarkYellow,
+        AnsiColor::Green => Color::DarkGreen,
+        _ => Color::DarkRed,
+    }
 }
 
 fn age(age_ms: i64) -> String {

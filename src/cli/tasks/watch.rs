@@ -21,7 +21,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) async fn watch(args: &Args, store: &dyn Store, screen: &Screen) -> Result<(), Error> {
     let task = find_task(store, &args.task).await?;
-    let end = Follower::new(task, !args.json).to_the_end(store, screen).await?;
+    let end = Follower::new(task, !args.json).follow(store, screen).await?;
     say_end(store, task, &end, args.json, screen).await
 }
 
@@ -46,7 +46,7 @@ impl Follower {
     }
 
     /// Tells what happens until the task has ended.
-    pub(in crate::cli) async fn to_the_end(
+    pub(in crate::cli) async fn follow(
         &mut self,
         store: &dyn Store,
         screen: &Screen,

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use rmcp::ServiceExt;
 use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};
 use rmcp::service::ServerInitializeError;
+use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,22 @@ pub struct Served {
     /// Makes a task of a call's arguments, which have passed the schema. The idempotency key of the
     /// call is put in afterwards.
     pub start: Arc<dyn Fn(Payload) -> StartTask + Send + Sync>,
+}
+
+impl Served {
+    /// A function that is registered under `name`, called with an `In`.
+    pub fn function<In: JsonSchema>(name: &str, description: &str) -> Self {
+        let function = name.to_owned();
+        Self {
+            name: name.to_owned(),
+            title: None,
+            description: Some(description.to_owned()),
+            // A schema is made of JSON and has a JSON form.
+            input_schema: Payload::of(&schema_for!(In)).unwrap_or_else(|_| Payload::null()),
+            output_schema: None,
+            start: Arc::new(move |arguments| StartTask::new(&function, &function, arguments)),
+        }
+    }
 }
 
 /// How the server introduces itself.

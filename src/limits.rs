@@ -129,6 +129,10 @@ pub const TASK_POLL_MS: u64 = 500;
 /// The longest agent file, settings file or `mcp.json` that is read. Prompts are pages, not books.
 pub const AGENT_FILE_MAX_BYTES: usize = 1024 * 1024;
 
+/// Levels of lists and maps in such a file. Reading is recursive: in an unoptimised build, 60
+/// levels overflow a thread's stack of 2 MiB.
+pub const DOCUMENT_DEPTH_MAX: usize = 28;
+
 /// The longest name of a tool that model APIs take.
 pub const TOOL_NAME_MAX_BYTES: usize = 64;
 
@@ -150,3 +154,36 @@ pub const STEP_RETRY_FIRST_MS: u64 = 1_000;
 
 /// The longest wait between two tries of a step.
 pub const STEP_RETRY_MAX_MS: u64 = 60_000;
+
+/// How long a connection to a model server may take to come up.
+pub const MODEL_CONNECT_MS: u64 = 10_000;
+
+/// How long a model may think before the first byte of its reply. Reasoning models behind servers
+/// that send nothing meanwhile need minutes.
+pub const MODEL_FIRST_BYTE_MS: u64 = 300_000;
+
+/// How long a reply that has begun may stay silent before it counts as stalled. Servers that are
+/// alive send tokens, or comments to keep the connection open, far more often.
+pub const MODEL_STALL_MS: u64 = 60_000;
+
+/// How long one model call may take in all, against a server that keeps a reply alive for ever.
+pub const MODEL_CALL_MS: u64 = 30 * 60 * 1000;
+
+/// The longest stream of one reply. A token costs some 300 bytes on the wire, so this is far
+/// above any model's output and far below what would hurt the process.
+pub const MODEL_STREAM_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// How much of an error's body is read. Its message stands at the beginning.
+pub const MODEL_ERROR_BODY_BYTES: usize = 16 * 1024;
+
+/// How much of what a model server said about an error is shown and journalled.
+pub const MODEL_ERROR_SHOWN_CHARS: usize = 500;
+
+/// The longest file of scripted replies.
+pub const SCRIPT_MAX_BYTES: u64 = 1024 * 1024;
+
+/// The longest latency a scripted reply may pretend.
+pub const SCRIPT_LATENCY_MAX_MS: u64 = 10 * 60 * 1000;
+
+/// How many calls a script remembers as failing on purpose. Past it, it forgets them all.
+pub const SCRIPT_FAILING_CALLS: usize = 4096;

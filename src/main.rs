@@ -1,7 +1,7 @@
 //! The `relight` binary: flags in, an exit code out. What it does is in `cli`, one file a command.
 
-// mod cli;
+mod cli;
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    cli::main()
 }

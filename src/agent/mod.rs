@@ -7,6 +7,7 @@ mod calls;
 mod conversation;
 pub mod definition;
 mod model;
+pub mod models;
 mod prices;
 mod run;
 mod tool;

@@ -29,14 +29,20 @@ pub(super) enum Runs {
 }
 
 impl Host {
-    pub(super) async fn start(settings: &Settings, environment: &Environment, runs: Runs) -> Result<Self, Error> {
+    pub(super) async fn start(
+        settings: &Settings,
+        environment: &Environment,
+        runs: Runs,
+    ) -> Result<Self, Error> {
         let store = open(settings)?;
         let mut openai = OpenAiConfig::default();
         openai.base_url = settings.openai.base_url.clone();
-        openai.api_key = settings.openai.api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned()));
+        openai.api_key =
+            settings.openai.api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned()));
         let models = Registry::new(ModelsConfig { openai, script_dir: PathBuf::new() });
         let variables = environment.clone();
-        let downstream = Arc::new(Downstream::new(move |name: &str| variables.get(name)));
+        let downstream =
+            Arc::new(Downstream::new(move |name: &str| variables.get(name).or_else(|| ours(name))));
         let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _);
         let builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
         let builder = if runs == Runs::Own { builder.only_own() } else { builder };
@@ -49,6 +55,12 @@ impl Host {
         self.downstream.close().await;
         self.runtime.store().close().await;
     }
+}
+
+/// What an agent's file may say besides the environment: `${RELIGHT_PROGRAM}` is this program.
+fn ours(name: &str) -> Option<String> {
+    let program = (name == "RELIGHT_PROGRAM").then(std::env::current_exe)?.ok()?;
+    Some(program.display().to_string())
 }
 
 /// Opens the journal alone, for commands that run nothing.

@@ -64,8 +64,8 @@ enum Error {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Till(#[from] relight::mcp::till::Error),
-    #[error("the MCP connection broke: {0}")]
-    Serve(String),
+    #[error(transparent)]
+    Serve(#[from] relight::mcp::server::Error),
     #[error(transparent)]
     Client(#[from] relight::mcp::TaskClientError),
     #[error("{0}")]
@@ -100,7 +100,10 @@ pub(crate) fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && environment.get("NO_COLOR").is_none())
+        .with_ansi(
+            std::io::IsTerminal::is_terminal(&std::io::stderr())
+                && environment.get("NO_COLOR").is_none(),
+        )
         .init();
     let screen = Screen::new();
     let result = tokio::runtime::Builder::new_multi_thread()
@@ -146,6 +149,8 @@ async fn find_task(store: &dyn relight::journal::Store, prefix: &str) -> Result<
         [] => Err(Error::NoTask(format!(
             "no task {prefix:?}: the id is wrong, or it has ended and its time to live is over; see `relight tasks list`"
         ))),
-        _ => Err(Error::NoTask(format!("more than one task begins with {prefix:?}; give more of its id"))),
+        _ => Err(Error::NoTask(format!(
+            "more than one task begins with {prefix:?}; give more of its id"
+        ))),
     }
 }

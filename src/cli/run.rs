@@ -27,7 +27,12 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) async fn run(args: Args, settings: &Settings, environment: &Environment, screen: &Screen) -> Result<(), Error> {
+pub(super) async fn run(
+    args: Args,
+    settings: &Settings,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Error> {
     let new = match &args.agent {
         Some(name) => {
             let agent = config::load_agent(settings, name)?;
@@ -61,12 +66,14 @@ async fn find(host: &Host, prefix: &str) -> Result<Result<TaskId, relight::journ
 fn arguments(args: &Args, schema: &Payload) -> Result<Payload, Error> {
     let wrong = |why: String| Error::Usage(why);
     let schema: Value = schema.read().map_err(|error| wrong(error.to_string()))?;
-    let properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let properties =
+        schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
     let value = match &args.json_input {
-        Some(json) => serde_json::from_str(json).map_err(|error| wrong(format!("--json-input is not JSON: {error}")))?,
-        None if properties.len() == 1 && properties.contains_key("task") => {
-            Value::Object(Map::from_iter([("task".to_owned(), Value::String(args.input.join(" ")))]))
-        }
+        Some(json) => serde_json::from_str(json)
+            .map_err(|error| wrong(format!("--json-input is not JSON: {error}")))?,
+        None if properties.len() == 1 && properties.contains_key("task") => Value::Object(
+            Map::from_iter([("task".to_owned(), Value::String(args.input.join(" ")))]),
+        ),
         None => pairs(&args.input, &properties)?,
     };
     let validator = jsonschema::validator_for(&schema).map_err(|error| wrong(error.to_string()))?;
@@ -76,7 +83,10 @@ fn arguments(args: &Args, schema: &Payload) -> Result<Payload, Error> {
         .collect();
     if !complaints.is_empty() {
         let takes = properties.keys().map(|key| format!("{key}=...")).collect::<Vec<_>>().join(" ");
-        return Err(wrong(format!("the arguments do not fit the agent: {}; it takes {takes}", complaints.join("; "))));
+        return Err(wrong(format!(
+            "the arguments do not fit the agent: {}; it takes {takes}",
+            complaints.join("; ")
+        )));
     }
     Payload::of(&value).map_err(|error| wrong(error.to_string()))
 }
@@ -87,11 +97,21 @@ fn pairs(words: &[String], properties: &Map<String, Value>) -> Result<Value, Err
     for word in words {
         let (key, text) = word.split_once('=').ok_or_else(|| {
             let keys: Vec<_> = properties.keys().map(String::as_str).collect();
-            Error::Usage(format!("expected KEY=VALUE, found {word:?}; the agent takes {}", keys.join(", ")))
+            Error::Usage(format!(
+                "expected KEY=VALUE, found {word:?}; the agent takes {}",
+                keys.join(", ")
+            ))
         })?;
-        let wants_text = properties.get(key).and_then(|schema| schema.get("type")).is_some_and(|kind| kind == "string");
+        let wants_text = properties
+            .get(key)
+            .and_then(|schema| schema.get("type"))
+            .is_some_and(|kind| kind == "string");
         let plain = || Value::String(text.to_owned());
-        let value = if wants_text { plain() } else { serde_json::from_str(text).unwrap_or_else(|_| plain()) };
+        let value = if wants_text {
+            plain()
+        } else {
+            serde_json::from_str(text).unwrap_or_else(|_| plain())
+        };
         object.insert(key.to_owned(), value);
     }
     Ok(Value::Object(object))
@@ -115,7 +135,13 @@ async fn follow(host: &Host, task: TaskId, json: bool, screen: &Screen) -> Resul
 }
 
 /// A clear last word: the answer on stdout, everything else on stderr.
-pub(super) async fn say_end(store: &dyn Store, task: TaskId, end: &End, json: bool, screen: &Screen) -> Result<(), Error> {
+pub(super) async fn say_end(
+    store: &dyn Store,
+    task: TaskId,
+    end: &End,
+    json: bool,
+    screen: &Screen,
+) -> Result<(), Error> {
     if json {
         screen.line(super::tasks::end_json(task, end));
     } else {

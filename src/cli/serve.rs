@@ -5,30 +5,33 @@ use std::sync::Arc;
 use relight::agent::Pinned;
 use relight::config::{self, Environment, Settings};
 use relight::journal::Payload;
-use relight::mcp::server::{Served, Server};
+use relight::mcp::server::{Options, Served, Server};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::host::{Host, Runs, pin};
 use super::Error;
+use super::host::{Host, Runs, pin};
 
 /// Serves until the client goes away or a signal stops it.
 pub(super) async fn serve(settings: &Settings, environment: &Environment) -> Result<(), Error> {
     let agents = config::load_agents(settings)?;
-    let tools = agents.into_iter().map(|agent| served(pin(agent, settings), settings.ttl_ms)).collect();
+    let tools =
+        agents.into_iter().map(|agent| served(pin(agent, settings), settings.ttl_ms)).collect();
     let host = Host::start(settings, environment, Runs::All).await?;
     let stop = CancellationToken::new();
     let stopper = tokio::spawn(stop_on_signal(stop.clone())?);
-    let server = Server::new(host.runtime.clone(), tools);
+    let server = Server::new(host.runtime.clone(), tools, Options::default())?;
     let served = server.serve_stdio(stop).await;
     stopper.abort();
     host.stop().await;
-    served.map_err(|error| Error::Serve(error.to_string()))
+    Ok(served?)
 }
 
 /// Cancels the token at the first SIGTERM or SIGINT.
-fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static, Error> {
+fn stop_on_signal(
+    stop: CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + 'static, Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -44,14 +47,25 @@ fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()> + 
 fn served(pinned: Pinned, ttl_ms: u64) -> Served {
     let agent = &pinned.agent;
     if pinned.models.is_empty() {
-        warn!(agent = agent.name(), "no model is configured; calls will fail: set `model` in its file, --model or RELIGHT_MODEL");
+        warn!(
+            agent = agent.name(),
+            "no model is configured; calls will fail: set `model` in its file, --model or RELIGHT_MODEL"
+        );
     }
     let (name, description) = (agent.name().to_owned(), agent.description().to_owned());
-    let (input_schema, output_schema) = (agent.input_schema().clone(), agent.output_schema().cloned());
+    let (input_schema, output_schema) =
+        (agent.input_schema().clone(), agent.output_schema().cloned());
     let start = move |arguments: Payload| {
         let mut start = pinned.start(arguments);
         start.ttl_ms = Some(ttl_ms);
         start
     };
-    Served { name, title: None, description: Some(description), input_schema, output_schema, start: Arc::new(start) }
+    Served {
+        name,
+        title: None,
+        description: Some(description),
+        input_schema,
+        output_schema,
+        start: Arc::new(start),
+    }
 }

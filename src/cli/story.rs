@@ -21,7 +21,10 @@ impl Teller {
     ///
     /// # Errors
     /// When the event cannot follow the ones before it.
-    pub(super) fn tell(&mut self, record: Record) -> Result<Option<String>, relight::journal::IllegalEvent> {
+    pub(super) fn tell(
+        &mut self,
+        record: Record,
+    ) -> Result<Option<String>, relight::journal::IllegalEvent> {
         let event = record.event.clone();
         let at_ms = record.at_ms;
         self.history.apply(record)?;
@@ -35,11 +38,17 @@ impl Teller {
 
     fn line(&self, event: &Event, at_ms: i64) -> Option<String> {
         match event {
-            Event::TaskCreated { name, input, .. } => Some(format!("{name} was called with {}", short(input))),
+            Event::TaskCreated { name, input, .. } => {
+                Some(format!("{name} was called with {}", short(input)))
+            }
             Event::TaskClaimed { .. } if self.history.claims() == 1 => None,
             Event::TaskClaimed { .. } => {
-                let done = self.history.steps().filter(|(_, step)| step.state.is_finished()).count();
-                Some(coloured(AnsiColor::Yellow, format!("taken up again; {done} finished steps answer from the journal")))
+                let done =
+                    self.history.steps().filter(|(_, step)| step.state.is_finished()).count();
+                Some(coloured(
+                    AnsiColor::Yellow,
+                    format!("taken up again; {done} finished steps answer from the journal"),
+                ))
             }
             Event::StepStarted { key, attempt, kind, .. } if *attempt > 1 => {
                 let step = self.history.step(key)?;
@@ -52,18 +61,27 @@ impl Teller {
             Event::StepStarted { .. } => None,
             Event::StepAttemptFailed { key, failure, retry_at_ms, .. } => {
                 let wait_ms = retry_at_ms.saturating_sub(at_ms);
-                Some(coloured(AnsiColor::Yellow, format!("{key}: {} (tried again in {wait_ms} ms)", failure.message)))
+                Some(coloured(
+                    AnsiColor::Yellow,
+                    format!("{key}: {} (tried again in {wait_ms} ms)", failure.message),
+                ))
             }
             Event::StepCompleted { key, output } => self.completed(key, output),
             Event::StepFailed { key, failure } => {
                 let step = self.history.step(key)?;
-                Some(coloured(AnsiColor::Red, format!("{key}: {} failed: {failure}", verb(step.kind, step))))
+                Some(coloured(
+                    AnsiColor::Red,
+                    format!("{key}: {} failed: {failure}", verb(step.kind, step)),
+                ))
             }
             Event::CancelRequested { reason } => {
-                let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let reason =
+                    reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 Some(format!("asked to stop{reason}"))
             }
-            Event::TaskCompleted { output } => Some(coloured(AnsiColor::Green, format!("completed: {}", short(output)))),
+            Event::TaskCompleted { output } => {
+                Some(coloured(AnsiColor::Green, format!("completed: {}", short(output))))
+            }
             Event::TaskFailed { failure } => Some(failed("failed", failure)),
             Event::TaskStopped { failure } => Some(failed("stopped", failure)),
             Event::TaskCancelled { message } => Some(coloured(AnsiColor::Yellow, message)),
@@ -75,9 +93,16 @@ impl Teller {
         let result = match step.kind {
             StepKind::Clock => return None,
             StepKind::Model => model_result(output),
-            StepKind::Tool => output
-                .read::<ToolOutput>()
-                .map_or_else(|_| short(output), |tool| if tool.is_error { format!("error: {}", cut(&tool.text)) } else { cut(&tool.text) }),
+            StepKind::Tool => output.read::<ToolOutput>().map_or_else(
+                |_| short(output),
+                |tool| {
+                    if tool.is_error {
+                        format!("error: {}", cut(&tool.text))
+                    } else {
+                        cut(&tool.text)
+                    }
+                },
+            ),
             StepKind::Run | StepKind::Timer | StepKind::Child => short(output),
         };
         Some(format!("{key}: {} {}", verb(step.kind, step), dim(format!("-> {result}"))))
@@ -86,12 +111,16 @@ impl Teller {
 
 /// What a step does, with the tool and its arguments where it is a tool call.
 fn verb(kind: StepKind, step: &Step) -> String {
-    let shown = step.shown.as_ref().and_then(|shown| shown.read::<Value>().ok()).unwrap_or_default();
+    let shown =
+        step.shown.as_ref().and_then(|shown| shown.read::<Value>().ok()).unwrap_or_default();
     let text = |key: &str| shown.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     match kind {
         StepKind::Model => format!("model {}", text("model")),
         StepKind::Tool => {
-            let arguments = shown.get("arguments").map(|arguments| cut(&arguments.to_string())).unwrap_or_default();
+            let arguments = shown
+                .get("arguments")
+                .map(|arguments| cut(&arguments.to_string()))
+                .unwrap_or_default();
             format!("{}{arguments}", text("tool"))
         }
         StepKind::Timer => "sleep".to_owned(),
@@ -116,7 +145,9 @@ fn model_result(output: &Payload) -> String {
         parts.push(format!("calls {}", names.join(", ")));
     }
     match reply.usage {
-        Some(usage) => parts.push(format!("{} + {} tokens", usage.input_tokens, usage.output_tokens)),
+        Some(usage) => {
+            parts.push(format!("{} + {} tokens", usage.input_tokens, usage.output_tokens))
+        }
         None => parts.push("tokens unknown".to_owned()),
     }
     parts.join("; ")

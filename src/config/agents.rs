@@ -1,6 +1,6 @@
 //! Finds and reads the agent files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Error, Settings, Source, file};
@@ -51,7 +51,7 @@ pub fn load_agent(settings: &Settings, name_or_path: &str) -> Result<Definition,
     }
 
     let Directory { agents, problems } = Directory::read(settings)?;
-    let names: Vec<String> = agents.iter().map(|(_, agent)| agent.name().to_owned()).collect();
+    let names: BTreeSet<String> = agents.iter().map(|(_, agent)| agent.name().to_owned()).collect();
     let mut same: Vec<_> =
         agents.into_iter().filter(|(_, agent)| agent.name() == name_or_path).collect();
     if let Some(error) = definition::Error::of(duplicates(&same)) {
@@ -69,7 +69,10 @@ pub fn load_agent(settings: &Settings, name_or_path: &str) -> Result<Definition,
     let hint = match nearest(name_or_path, names.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near:?}?"),
         None if names.is_empty() => "no file there is free of mistakes".to_owned(),
-        None => format!("there are {}", names.join(", ")),
+        None => {
+            let names: Vec<String> = names.into_iter().collect();
+            format!("the agents are {}", names.join(", "))
+        }
     };
     let directory = settings.agents.value.clone();
     Err(Error::UnknownAgent { name: name_or_path.to_owned(), directory, hint })

@@ -15,7 +15,7 @@ pub mod server;
 mod task_client;
 pub mod till;
 
-pub use task_client::TaskClient;
+pub use task_client::{Error as TaskClientError, TaskClient, View as TaskView};
 
 /// The key in a `tools/call` request's `_meta` that stays the same on every attempt of the call. A
 /// tool that honours it answers a repeated call as it did the first one, and takes no second effect.

@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(long, value_name = "TOOL=FILE")]
     pub pause_before_effect: Vec<Pause>,
     /// Wait after TOOL's effect, and before its answer, while FILE exists
-    #[arg(long, value_name = "TOOL=FILE")]
+    #[arg(long, value_name = "TOOL=FILE", env = "RELIGHT_TILL_PAUSE")]
     pub pause_after_effect: Vec<Pause>,
 }
 

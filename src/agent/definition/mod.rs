@@ -1,6 +1,6 @@
 //! What an agent is: one Markdown file, YAML front matter and then the system prompt.
 //!
-//! Parsing is a pure function of the text; files are read by [`config`](crate::config). A
+//! Parsing is a pure function of the text; files are read above this room. A
 //! definition is complete in itself: it is journalled with every task it starts, so that a task
 //! goes on as it began, whatever the files say by then. Nothing in it is secret: `${VAR}` stays as
 //! it is written.

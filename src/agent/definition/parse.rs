@@ -25,8 +25,7 @@ const KEYS: [&str; 14] = [
     "retry",
 ];
 
-/// Keys that other versions will have. To ignore one would be to run without what its writer
-/// relies on.
+/// Keys that this version does not have.
 const NOT_YET: [&str; 2] = ["approve", "agents"];
 
 /// Reads an agent file; `project` holds the servers of `mcp.json`.
@@ -44,13 +43,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     }
     let parts = front_matter::split(text, problems)?;
     let root = Node::read(parts.yaml, problems)?;
-    let keys: Vec<&str> = KEYS.into_iter().chain(NOT_YET).collect();
-    let fields = Fields::open(&root, "", &keys, problems)?;
-    for key in NOT_YET {
-        if let Some(line) = fields.line(key) {
-            problems.at(line, format!("{key:?} is not supported yet; take it out"));
-        }
-    }
+    let fields = Fields::open_any(&root, "", &KEYS, problems)?;
+    fields.refuse_others(&KEYS, &NOT_YET, problems);
 
     // All are read before any absence ends it, so that every mistake is found.
     let name = name(&fields, problems);

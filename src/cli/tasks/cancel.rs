@@ -22,22 +22,29 @@ pub(in crate::cli) struct Args {
 }
 
 /// Asks the task to stop, and waits until it has. A task that nobody runs is ended here.
-pub(super) async fn cancel(args: &Args, store: &Arc<dyn Store>, screen: &Screen) -> Result<(), Error> {
+pub(super) async fn cancel(
+    args: &Args,
+    store: &Arc<dyn Store>,
+    screen: &Screen,
+) -> Result<(), Error> {
     let task = find_task(store.as_ref(), &args.task).await?;
     let runtime = Runtime::builder(Arc::clone(store)).only_own().start().await?;
     let sent = runtime.cancel(task, args.reason.clone()).await;
-    let end = match sent {
-        Ok(_) => runtime.wait(task).await,
+    let ended = match sent {
+        Ok(sent) => runtime.wait(task).await.map(|end| (sent, end)),
         Err(error) => Err(error),
     };
     runtime.shutdown().await;
-    let (sent, end) = (sent?, end?);
+    let (sent, end) = ended?;
     if args.json {
         screen.line(end_json(task, &end));
     } else {
         match (&end, sent) {
             (End::Cancelled(message), Sent::Delivered) => screen.line(message),
-            _ => screen.line(format!("The task had already {}.", relight::journal::Status::from(&end).as_str())),
+            _ => screen.line(format!(
+                "The task had already {}.",
+                relight::journal::Status::from(&end).as_str()
+            )),
         }
     }
     Ok(())

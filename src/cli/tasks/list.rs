@@ -6,9 +6,9 @@ use relight::durable::{Clock, SystemClock};
 use relight::journal::{Filter, Status, Store};
 use serde_json::Value;
 
+use super::super::Error;
 use super::super::run::short_id;
 use super::super::screen::{Screen, coloured};
-use super::super::Error;
 use super::task_json;
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,8 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn list(args: &Args, store: &dyn Store, screen: &Screen) -> Result<(), Error> {
-    let status = if args.active { vec![Status::Working, Status::InputRequired] } else { Vec::new() };
+    let status =
+        if args.active { vec![Status::Working, Status::InputRequired] } else { Vec::new() };
     let tasks = store.tasks(Filter { status, limit: args.limit, ..Filter::default() }).await?;
     if args.json {
         screen.line(Value::Array(tasks.iter().map(task_json).collect()));
@@ -37,7 +38,7 @@ pub(super) async fn list(args: &Args, store: &dyn Store, screen: &Screen) -> Res
     }
     let now_ms = SystemClock.now_ms();
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["TASK", "AGENT", "STATUS", "AGE", "MESSAGE"]);
     for task in &tasks {
         let name = match &task.parent {
@@ -45,7 +46,13 @@ pub(super) async fn list(args: &Args, store: &dyn Store, screen: &Screen) -> Res
             None => task.name.clone(),
         };
         let message = task.message.clone().unwrap_or_default();
-        table.add_row([short_id(task.id), name, status_word(task.status), age(now_ms - task.created_at_ms), message]);
+        table.add_row([
+            short_id(task.id),
+            name,
+            status_word(task.status),
+            age(now_ms - task.created_at_ms),
+            message,
+        ]);
     }
     screen.line(table);
     Ok(())
@@ -66,5 +73,8 @@ fn age(age_ms: i64) -> String {
     const UNITS: [(i64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "m")];
     let seconds = age_ms / 1_000;
     let unit = UNITS.iter().find(|(length, _)| seconds >= *length);
-    unit.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
+    unit.map_or_else(
+        || format!("{seconds}s"),
+        |(length, unit)| format!("{}{unit}", seconds / length),
+    )
 }

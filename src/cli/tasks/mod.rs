@@ -11,7 +11,7 @@ use relight::journal::{End, Status, Task, TaskId};
 use serde_json::{Value, json};
 
 use super::screen::Screen;
-use super::{Error, find_task, host};
+use super::{Error, host};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -25,7 +25,11 @@ pub(super) enum Command {
     Cancel(cancel::Args),
 }
 
-pub(super) async fn tasks(command: Command, settings: &Settings, screen: &Screen) -> Result<(), Error> {
+pub(super) async fn tasks(
+    command: Command,
+    settings: &Settings,
+    screen: &Screen,
+) -> Result<(), Error> {
     let store = host::open(settings)?;
     let result = match command {
         Command::List(args) => list::list(&args, store.as_ref(), screen).await,
@@ -61,7 +65,9 @@ pub(super) fn end_json(task: TaskId, end: &End) -> Value {
     let status = Status::from(end).as_str();
     match end {
         End::Completed(output) => json!({"id": task, "status": status, "output": output}),
-        End::Failed(failure) | End::Stopped(failure) => json!({"id": task, "status": status, "failure": failure}),
+        End::Failed(failure) | End::Stopped(failure) => {
+            json!({"id": task, "status": status, "failure": failure})
+        }
         End::Cancelled(message) => json!({"id": task, "status": status, "message": message}),
     }
 }

@@ -37,7 +37,8 @@ impl Follower {
     pub(in crate::cli) fn new(task: TaskId, progress: bool) -> Self {
         let spinner = progress.then(|| {
             let style = ProgressStyle::with_template("{spinner} {msg}");
-            let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            let bar = ProgressBar::new_spinner()
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
@@ -45,16 +46,24 @@ impl Follower {
     }
 
     /// Tells what happens until the task has ended.
-    pub(in crate::cli) async fn to_the_end(&mut self, store: &dyn Store, screen: &Screen) -> Result<End, Error> {
+    pub(in crate::cli) async fn to_the_end(
+        &mut self,
+        store: &dyn Store,
+        screen: &Screen,
+    ) -> Result<End, Error> {
         let mut changes = store.changes();
         // Plain appends are no change that a store must announce: look again now and then.
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         loop {
             changes.mark_unchanged();
-            let task = store.task(self.task).await?.ok_or(JournalError::UnknownTask { task: self.task })?;
+            let task = store
+                .task(self.task)
+                .await?
+                .ok_or(JournalError::UnknownTask { task: self.task })?;
             for record in store.history(self.task, self.teller.history().next_seq()).await? {
                 let line = self.teller.tell(record);
-                let line = line.map_err(|source| JournalError::Illegal { task: self.task, source })?;
+                let line =
+                    line.map_err(|source| JournalError::Illegal { task: self.task, source })?;
                 if let (Some(line), Some(spinner)) = (line, &self.spinner) {
                     spinner.suspend(|| screen.note(format!("  {line}")));
                 }

@@ -28,12 +28,20 @@ impl<'n> Fields<'n> {
         problems: &mut Problems,
     ) -> Option<Self> {
         let fields = Self::open_any(node, path, keys, problems)?;
-        for entry in fields.entries {
-            if !keys.contains(&entry.key.as_str()) {
-                problems.at(entry.line, unknown_key(&entry.key, keys));
+        fields.refuse_others(keys, &[], problems);
+        Some(fields)
+    }
+
+    /// Complains of every key that is not among `keys`. Those in `not_yet` are refused too: to
+    /// ignore one would be to go on without what its writer relies on.
+    pub(crate) fn refuse_others(&self, keys: &[&str], not_yet: &[&str], problems: &mut Problems) {
+        for Entry { key, line, .. } in self.entries {
+            if not_yet.contains(&key.as_str()) {
+                problems.at(*line, format!("{key:?} is not supported yet; take it out"));
+            } else if !keys.contains(&key.as_str()) {
+                problems.at(*line, unknown_key(key, keys));
             }
         }
-        Some(fields)
     }
 
     /// Opens a map that may hold keys which are not ours, as files shared with other programs do.
@@ -47,11 +55,8 @@ impl<'n> Fields<'n> {
         match &node.value {
             Value::Map(entries) => Some(Self { prefix, entries }),
             _ if path.is_empty() => {
-                let keys = keys.join(", ");
-                problems.at(
-                    node.line,
-                    format!("expected keys such as {keys}, and found {}", node.describe()),
-                );
+                let (keys, found) = (keys.join(", "), node.describe());
+                problems.at(node.line, format!("expected the keys {keys}, not {found}"));
                 None
             }
             _ => {

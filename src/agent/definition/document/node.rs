@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::Problems;
+use crate::limits;
 
 /// A value and the line it starts on, from 1.
 #[derive(Debug, Clone)]
@@ -35,16 +37,27 @@ pub(crate) struct Entry {
 }
 
 impl Node {
-    /// Reads one YAML document. `None`, and a problem, where it is not YAML.
+    /// Reads one YAML document. `None`, and a problem, where the text is none.
     pub(crate) fn read(text: &str, problems: &mut Problems) -> Option<Self> {
         // By YAML 1.1's rule, which is the default, `name: no` would be a boolean.
-        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            with_snippet: false,
+            budget: serde_saphyr::budget! { max_depth: limits::DOCUMENT_DEPTH_MAX },
+        };
         match serde_saphyr::from_str_with_options(text, options) {
             Ok(node) => Some(node),
             Err(error) => {
-                let why = UserMessageFormatter.format_message(error.without_snippet());
+                let error = error.without_snippet();
+                let why = match error {
+                    serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+                        let max = limits::DOCUMENT_DEPTH_MAX;
+                        format!("lists and maps may go {max} levels deep").into()
+                    }
+                    _ => UserMessageFormatter.format_message(error),
+                };
                 let line = error.location().map_or(1, |location| location.line());
-                problems.at(line, format!("not valid YAML: {why}"));
+                problems.at(line, format!("not well formed: {why}"));
                 None
             }
         }

@@ -1,0 +1,18 @@
+//! The providers behind [`Model`](super::Model), and the [`Registry`] that finds them by name.
+//!
+//! ```text
+//! Registry ──┬── openai   any OpenAI-compatible server, over HTTP
+//!            └── script   replies from a YAML file: no key, no network
+//! ```
+//!
+//! A provider makes exactly one attempt per call. It never retries, reads no environment and no
+//! wall clock, and keeps nothing that a restart would need.
+
+mod fault;
+mod openai;
+mod registry;
+pub mod script;
+
+pub use openai::{OpenAi, OpenAiConfig, Timeouts};
+pub use registry::{ModelsConfig, Registry};
+pub use secrecy::SecretString;

@@ -1,0 +1,86 @@
+//! Finds the provider of a model by the name in an agent's file, and keeps what it opened.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::agent::{Model, Models, OpenModel};
+use crate::journal::Failure;
+
+use super::script::Script;
+use super::{OpenAi, OpenAiConfig};
+
+/// Where models are to be found.
+#[derive(Debug, Clone, Default)]
+pub struct ModelsConfig {
+    /// The OpenAI-compatible server.
+    pub openai: OpenAiConfig,
+    /// What the path in `script:PATH` is relative to.
+    pub script_dir: PathBuf,
+}
+
+/// The providers of a [`ModelsConfig`]. A client is built and a script is read when a model of
+/// theirs is first opened.
+#[derive(Debug, Default)]
+pub struct Registry {
+    config: ModelsConfig,
+    openai: Mutex<Option<Arc<OpenAi>>>,
+    scripts: Mutex<HashMap<PathBuf, Arc<Script>>>,
+}
+
+impl Registry {
+    /// A registry in which nothing is opened yet.
+    pub fn new(config: ModelsConfig) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    fn openai(&self, model: &str) -> Result<Arc<OpenAi>, Failure> {
+        if !self.config.openai.is_configured() {
+            return Err(Failure::is_final(format!(
+                "no server is configured for the model {model:?}: set OPENAI_API_KEY (for OpenAI), \
+                 or OPENAI_BASE_URL (for Ollama, vLLM, llama.cpp and others); a model named \
+                 script:FILE needs neither"
+            )));
+        }
+        let mut opened = self.openai.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(provider) = &*opened {
+            return Ok(Arc::clone(provider));
+        }
+        let provider = Arc::new(OpenAi::new(&self.config.openai)?);
+        *opened = Some(Arc::clone(&provider));
+        Ok(provider)
+    }
+
+    /// A script is read again on every open, so that an edit counts. An unchanged one stays the
+    /// same provider: it knows which calls it has failed on purpose.
+    fn script(&self, file: &str) -> Result<Arc<Script>, Failure> {
+        let path = self.config.script_dir.join(file);
+        let read = Arc::new(Script::read(&path)?);
+        let mut opened = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = opened.entry(path).or_insert_with(|| Arc::clone(&read));
+        if !kept.is_same(&read) {
+            *kept = read;
+        }
+        Ok(Arc::clone(kept))
+    }
+}
+
+impl Models for Registry {
+    fn open(&self, model: &str) -> Result<OpenModel, Failure> {
+        let (provider, name) = match model.split_once(':') {
+            Some((provider @ ("openai" | "script"), name)) => (provider, name),
+            // Names at servers hold colons too: `llama3.2:3b`.
+            _ => ("openai", model),
+        };
+        if name.trim().is_empty() {
+            return Err(Failure::is_final(format!(
+                "{model:?} names no model: write openai:NAME, plain NAME, or script:FILE"
+            )));
+        }
+        let provider: Arc<dyn Model> = match provider {
+            "script" => self.script(name)?,
+            _ => self.openai(name)?,
+        };
+        Ok(OpenModel { provider, name: name.to_owned() })
+    }
+}

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use relight::agent::{ServerConfig, Servers, Toolbox};
 use relight::journal::{Effect, FailureKind};
+use relight::limits;
 use relight::mcp::client::{Downstream, Timeouts};
 use relight::mcp::till;
 use serde_json::json;
@@ -206,6 +207,25 @@ async fn what_the_server_refuses_is_final() {
         assert!(failure.message.contains(said), "{failure}");
     }
     assert_eq!(place.effects(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_answer_over_the_bound_is_final_and_the_server_stays() {
+    let zeros = limits::MESSAGE_MAX_BYTES;
+    let place = Place::script(&DEAF.replace(
+        "*) continue;;",
+        &format!(
+            r#"*tools/call*) printf '{{"jsonrpc":"2.0","id":%s,"result":{{"content":"' "$id"
+               head -c {zeros} /dev/zero | tr '\0' 0; echo '"}}}}'; continue;;
+               *) continue;;"#
+        ),
+    ));
+    let tools = Downstream::new(no_env);
+    let failure = place.call(&tools, "a", json!({}), "k").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Final, "{failure}");
+    assert!(failure.message.contains("ask the tool for less"), "{failure}");
+    tools.list(&place.servers).await.unwrap();
+    assert_eq!(place.pids().len(), 1);
 }
 
 #[tokio::test]

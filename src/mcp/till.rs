@@ -95,7 +95,7 @@ pub async fn serve(
     Ledger(path.clone()).open().map_err(|source| Error::Ledger { path, source })?;
     let till = Till { options: Arc::new(options), now_ms: Arc::new(now_ms) };
     let running = till
-        .serve(rmcp::transport::stdio())
+        .serve(rmcp::transport::stdio_pipes())
         .await
         .map_err(|error| Error::Handshake(error.to_string()))?;
     // Its end is the client's going away, however the service loop words it.

@@ -8,6 +8,7 @@ mod conversation;
 pub mod definition;
 mod model;
 pub mod models;
+pub(crate) mod nearest;
 mod prices;
 mod run;
 mod tool;

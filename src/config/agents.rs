@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Error, Settings, Source, file};
-use crate::agent::definition::document::nearest;
 use crate::agent::definition::{self, Problem};
+use crate::agent::nearest::nearest;
 use crate::agent::{Definition, Servers};
 
 /// The project's tool servers, from `mcp.json`; none where there is no such file.

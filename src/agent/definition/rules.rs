@@ -1,8 +1,9 @@
 //! The keys that speak of single tools: `tools`, `in_doubt`, `effects`.
 
-use super::document::{Fields, Node, Problems, Value, nearest};
+use super::document::{Fields, Node, Problems, Value};
 use super::pattern::{PerTool, ToolPattern};
 use super::policy::InDoubt;
+use crate::agent::nearest::nearest;
 use crate::journal::Effect;
 
 /// A pattern where the file has it.

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::document::{Fields, Node, Problems, Value, nearest};
+use super::document::{Fields, Node, Problems, Value};
 use super::rules::Mention;
+use crate::agent::nearest::nearest;
 use crate::agent::{ServerConfig, Servers};
 
 const KEYS: [&str; 7] = ["type", "command", "args", "env", "cwd", "url", "headers"];

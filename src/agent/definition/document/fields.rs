@@ -6,6 +6,7 @@ use jiff::{Span, SpanRelativeTo};
 
 use super::node::Entry;
 use super::{Node, Problems, Value};
+use crate::agent::nearest::nearest;
 
 /// The entries of a map whose keys are all known.
 ///
@@ -172,20 +173,4 @@ fn unknown_key(key: &str, keys: &[&str]) -> String {
         Some(near) => format!("unknown key {key:?}; did you mean {near:?}?"),
         None => format!("unknown key {key:?}; the keys here are {}", keys.join(", ")),
     }
-}
-
-/// The name that was most likely meant, where one is near enough to be worth a question. Case, `_`
-/// and `-` count for nothing.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let plain = |text: &str| text.replace(['_', '-'], "").to_lowercase();
-    let name = plain(name);
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&name, &plain(candidate)), candidate))
-        .min()
-        .filter(|(distance, _)| *distance <= name.len().max(3) / 3)
-        .map(|(_, candidate)| candidate)
 }

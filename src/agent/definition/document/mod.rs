@@ -10,7 +10,7 @@ mod node;
 
 use std::fmt;
 
-pub(crate) use fields::{Fields, nearest};
+pub(crate) use fields::Fields;
 pub(crate) use node::{Node, Value};
 
 /// One mistake in a file.

@@ -13,9 +13,7 @@ use crate::journal::Failure;
 use crate::limits;
 
 use super::template;
-
-/// A text this similar to a known key (Jaro-Winkler, 1 is equal) is taken for a misspelling of it.
-const SIMILAR: f64 = 0.7;
+use crate::agent::nearest::nearest;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -211,11 +209,7 @@ fn complaint(error: &serde_saphyr::Error) -> String {
 }
 
 fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    let near = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(similarity, _)| *similarity >= SIMILAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = near.map(|(_, near)| format!(", did you mean `{near}`?")).unwrap_or_default();
+    let near = nearest(name, known.iter().copied());
+    let hint = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
     format!("unknown {what} `{name}`{hint} (known here: {})", known.join(", "))
 }

@@ -287,14 +287,18 @@ impl Told {
 impl Spent {
     /// What was paid before and after the kill, in words.
     fn since(self, before: Self) -> String {
-        let (calls, tokens) = (self.calls - before.calls, self.tokens - before.tokens);
+        let calls =
+            |n: u64| if n == 1 { "1 model call".to_owned() } else { format!("{n} model calls") };
         let again = match self.again {
-            0 => "no model call was paid for again".to_owned(),
-            again => format!("{again} model calls were under way at the kill and were made again"),
+            0 => "none was paid for again".to_owned(),
+            again => format!("{} had been under way at the kill", calls(again)),
         };
-        let Self { calls: earlier, tokens: earlier_tokens, .. } = before;
         format!(
-            "  paid before the kill: {earlier} model calls, {earlier_tokens} tokens; after it: {calls} more, {tokens} tokens; {again}"
+            "  paid before the kill: {}, {} tokens; after it: {}, {} tokens; {again}",
+            calls(before.calls),
+            before.tokens,
+            calls(self.calls - before.calls),
+            self.tokens - before.tokens,
         )
     }
 

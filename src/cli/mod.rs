@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use relight::config::{Environment, Flags, Settings};
 use relight::journal::TaskId;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use screen::Screen;
@@ -92,11 +93,15 @@ impl Error {
     }
 }
 
+/// What is logged unless `RELIGHT_LOG` says otherwise. What rmcp has to say of broken connections
+/// reaches people in the errors of those who used them.
+const LOG: &str = "warn,rmcp=off";
+
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let environment = Environment::of_process();
     // Under stdio, stdout carries nothing but the protocol: logs go to stderr.
-    let filter = environment.get("RELIGHT_LOG").unwrap_or_else(|| "warn".to_owned());
+    let filter = environment.get("RELIGHT_LOG").unwrap_or_else(|| LOG.to_owned());
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr)
@@ -133,6 +138,18 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
         Command::Completions(args) => completions::completions(&args, screen),
         Command::Till(options) => till::till(options).await,
     }
+}
+
+/// Ends at the first SIGTERM or SIGINT (Ctrl-C).
+fn interrupted() -> Result<impl Future<Output = ()> + Send + 'static, Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// The task whose id begins like this.

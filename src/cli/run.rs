@@ -1,13 +1,13 @@
 //! `relight run`: one agent in the terminal.
 
-use relight::config::{self, Environment, Settings};
+use relight::config::{self, Environment, Setting, Settings, Source};
 use relight::journal::{End, Payload, Status, Store, TaskId};
 use serde_json::{Map, Value};
 
 use super::host::{Host, Runs, pin};
 use super::screen::{Screen, bold, dim};
 use super::tasks::watch::Follower;
-use super::{Error, find_task};
+use super::{Error, find_task, interrupted};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -49,7 +49,7 @@ pub(super) async fn run(
         None => find(&host, args.resume.as_deref().unwrap_or_default()).await?,
     };
     let result = match task {
-        Ok(task) => follow(&host, task, args.json, screen).await,
+        Ok(task) => follow(&host, task, &resume_command(task, settings), args.json, screen).await,
         Err(error) => Err(error.into()),
     };
     host.stop().await;
@@ -117,21 +117,36 @@ fn pairs(words: &[String], properties: &Map<String, Value>) -> Result<Value, Err
     Ok(Value::Object(object))
 }
 
-async fn follow(host: &Host, task: TaskId, json: bool, screen: &Screen) -> Result<(), Error> {
+async fn follow(
+    host: &Host,
+    task: TaskId,
+    resume: &str,
+    json: bool,
+    screen: &Screen,
+) -> Result<(), Error> {
     let store = host.runtime.store();
     let mut follower = Follower::new(task, !json);
+    let interrupted = interrupted()?;
     let end = tokio::select! {
         end = follower.follow(store.as_ref(), screen) => end?,
-        interrupt = tokio::signal::ctrl_c() => {
-            interrupt?;
+        () = interrupted => {
             screen.note(format!(
                 "\nThe task is kept and goes on where it was:\n  {}\nor by itself while `relight serve` runs.",
-                bold(format!("relight run --resume {}", short_id(task)))
+                bold(resume)
             ));
             return Err(Error::Interrupted);
         }
     };
     say_end(store.as_ref(), task, &end, json, screen).await
+}
+
+/// What to type to go on with a task, from the same place.
+fn resume_command(task: TaskId, settings: &Settings) -> String {
+    let journal = match &settings.journal {
+        Setting { value, from: Source::Flag(flag) } => format!(" {flag} {}", value.display()),
+        _ => String::new(),
+    };
+    format!("relight run --resume {}{journal}", short_id(task))
 }
 
 /// A clear last word: the answer on stdout, everything else on stderr.
@@ -154,8 +169,9 @@ pub(super) async fn say_end(
             End::Stopped(failure) => screen.note(format!("The task stopped: {failure}")),
             End::Cancelled(message) => screen.note(format!("The task was {message}")),
         }
-        let message = store.task(task).await?.and_then(|task| task.message).unwrap_or_default();
-        screen.note(dim(format!("{message} (relight tasks show {})", short_id(task))));
+        let message = store.task(task).await?.and_then(|task| task.message);
+        let message = message.map(|message| format!("{message}; ")).unwrap_or_default();
+        screen.note(dim(format!("{message}relight tasks show {}", short_id(task))));
     }
     if Status::from(end) == Status::Completed { Ok(()) } else { Err(Error::Said) }
 }

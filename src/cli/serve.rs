@@ -6,12 +6,11 @@ use relight::agent::Pinned;
 use relight::config::{self, Environment, Settings};
 use relight::journal::Payload;
 use relight::mcp::server::{Options, Served, Server};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Error;
 use super::host::{Host, Runs, pin};
+use super::{Error, interrupted};
 
 /// Serves until the client goes away or a signal stops it.
 pub(super) async fn serve(settings: &Settings, environment: &Environment) -> Result<(), Error> {
@@ -20,27 +19,16 @@ pub(super) async fn serve(settings: &Settings, environment: &Environment) -> Res
         agents.into_iter().map(|agent| served(pin(agent, settings), settings.ttl_ms)).collect();
     let host = Host::start(settings, environment, Runs::All).await?;
     let stop = CancellationToken::new();
-    let stopper = tokio::spawn(stop_on_signal(stop.clone())?);
+    let (interrupted, stopped) = (interrupted()?, stop.clone());
+    let stopper = tokio::spawn(async move {
+        interrupted.await;
+        stopped.cancel();
+    });
     let server = Server::new(host.runtime.clone(), tools, Options::default())?;
     let served = server.serve_stdio(stop).await;
     stopper.abort();
     host.stop().await;
     Ok(served?)
-}
-
-/// Cancels the token at the first SIGTERM or SIGINT.
-fn stop_on_signal(
-    stop: CancellationToken,
-) -> Result<impl Future<Output = ()> + Send + 'static, Error> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
-    })
 }
 
 /// An agent as a tool.

@@ -2,7 +2,7 @@
 
 use anstyle::AnsiColor;
 use relight::agent::{LISTING_STEP, Reply, Tool, ToolOutput};
-use relight::journal::{Event, Failure, History, Payload, Record, Step, StepKind};
+use relight::journal::{Event, Failure, History, Payload, Record, StepKind};
 use serde_json::Value;
 
 use super::screen::{coloured, dim};
@@ -10,10 +10,15 @@ use super::screen::{coloured, dim};
 /// The longest piece of a value that a line shows, in characters.
 const SHOWN_CHARS: usize = 100;
 
+/// The longest piece of a failure that is not the last one.
+const FAILURE_CHARS: usize = 240;
+
 /// Tells a history line by line.
 #[derive(Debug, Default)]
 pub(super) struct Teller {
     history: History,
+    /// The task was about to wait when it was last heard of: a claim is its waking up.
+    waited: bool,
 }
 
 impl Teller {
@@ -28,7 +33,13 @@ impl Teller {
         let event = record.event.clone();
         let at_ms = record.at_ms;
         self.history.apply(record)?;
-        Ok(self.line(&event, at_ms))
+        let line = self.line(&event, at_ms);
+        self.waited = match event {
+            Event::TaskClaimed { .. } => self.waited,
+            Event::StepStarted { kind, .. } => matches!(kind, StepKind::Timer | StepKind::Child),
+            _ => matches!(event, Event::StepAttemptFailed { .. }),
+        };
+        Ok(line)
     }
 
     /// What is known after what was told.
@@ -41,18 +52,9 @@ impl Teller {
             Event::TaskCreated { name, input, .. } => {
                 Some(format!("{name} was called with {}", short(input)))
             }
-            Event::TaskClaimed { .. } if self.history.claims() == 1 => None,
-            Event::TaskClaimed { .. } => {
-                let done =
-                    self.history.steps().filter(|(_, step)| step.state.is_finished()).count();
-                Some(coloured(
-                    AnsiColor::Yellow,
-                    format!("taken up again; {done} finished steps answer from the journal"),
-                ))
-            }
-            Event::StepStarted { key, attempt, kind, .. } if *attempt > 1 => {
-                let step = self.history.step(key)?;
-                Some(format!("{key}: {} again, attempt {attempt}", verb(*kind, step)))
+            Event::TaskClaimed { .. } => self.taken_up(),
+            Event::StepStarted { key, attempt: 2.., kind, .. } if !self.waited => {
+                Some(format!("{key}: {}begun again", self.what(*kind, key)))
             }
             Event::StepStarted { key, kind: StepKind::Timer, until_ms: Some(until_ms), .. } => {
                 let wait_s = until_ms.saturating_sub(at_ms) / 1_000;
@@ -61,23 +63,19 @@ impl Teller {
             Event::StepStarted { .. } => None,
             Event::StepAttemptFailed { key, failure, retry_at_ms, .. } => {
                 let wait_ms = retry_at_ms.saturating_sub(at_ms);
-                Some(coloured(
-                    AnsiColor::Yellow,
-                    format!("{key}: {} (tried again in {wait_ms} ms)", failure.message),
-                ))
+                let why = cut(&failure.message, FAILURE_CHARS);
+                let line = format!("{key}: {why} (tried again in {wait_ms} ms)");
+                Some(coloured(AnsiColor::Yellow, line))
             }
             Event::StepCompleted { key, output } => self.completed(key, output),
             Event::StepFailed { key, failure } => {
                 let step = self.history.step(key)?;
-                Some(coloured(
-                    AnsiColor::Red,
-                    format!("{key}: {} failed: {failure}", verb(step.kind, step)),
-                ))
+                let line = format!("{key}: {}failed: {failure}", self.what(step.kind, key));
+                Some(coloured(AnsiColor::Red, line))
             }
             Event::CancelRequested { reason } => {
-                let reason =
-                    reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                Some(format!("asked to stop{reason}"))
+                let reason = reason.as_ref().map(|reason| format!(": {reason}"));
+                Some(format!("asked to stop{}", reason.unwrap_or_default()))
             }
             Event::TaskCompleted { output } => {
                 Some(coloured(AnsiColor::Green, format!("completed: {}", short(output))))
@@ -88,46 +86,45 @@ impl Teller {
         }
     }
 
+    /// The line of a claim: the first one, and one that ends a wait, say nothing new.
+    fn taken_up(&self) -> Option<String> {
+        if self.history.claims() == 1 || self.waited {
+            return None;
+        }
+        let finished = self.history.steps().filter(|(_, step)| step.state.is_finished()).count();
+        let line = format!("taken up again; {finished} finished steps answer from the journal");
+        Some(coloured(AnsiColor::Yellow, line))
+    }
+
     fn completed(&self, key: &str, output: &Payload) -> Option<String> {
         let step = self.history.step(key)?;
         let result = match step.kind {
             StepKind::Clock => return None,
             StepKind::Model => model_result(output),
-            StepKind::Tool => output.read::<ToolOutput>().map_or_else(
-                |_| short(output),
-                |tool| {
-                    if tool.is_error {
-                        format!("error: {}", cut(&tool.text))
-                    } else {
-                        cut(&tool.text)
-                    }
-                },
-            ),
+            StepKind::Tool => tool_result(output),
             StepKind::Run if key == LISTING_STEP => tool_names(output),
             StepKind::Run | StepKind::Timer | StepKind::Child => short(output),
         };
-        Some(format!("{key}: {} {}", verb(step.kind, step), dim(format!("-> {result}"))))
+        let result = dim(format!("-> {result}"));
+        Some(format!("{key}: {}{result}", self.what(step.kind, key)))
     }
-}
 
-/// What a step does, with the tool and its arguments where it is a tool call.
-fn verb(kind: StepKind, step: &Step) -> String {
-    let shown =
-        step.shown.as_ref().and_then(|shown| shown.read::<Value>().ok()).unwrap_or_default();
-    let text = |key: &str| shown.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    match kind {
-        StepKind::Model => format!("model {}", model_name(&text("model"))),
-        StepKind::Tool => {
-            let arguments = shown
-                .get("arguments")
-                .map(|arguments| cut(&arguments.to_string()))
-                .unwrap_or_default();
-            format!("{}{arguments}", text("tool"))
+    /// What a step does, with a space after it; nothing where its key says it all.
+    fn what(&self, kind: StepKind, key: &str) -> String {
+        let shown = self.history.step(key).and_then(|step| step.shown.as_ref());
+        let shown = shown.and_then(|shown| shown.read::<Value>().ok()).unwrap_or_default();
+        let text = |key: &str| shown.get(key).and_then(Value::as_str).unwrap_or_default();
+        match kind {
+            StepKind::Model => format!("{} ", model_name(text("model"))),
+            StepKind::Tool => {
+                let arguments = shown.get("arguments").map(ToString::to_string);
+                let arguments = cut(&arguments.unwrap_or_default(), SHOWN_CHARS);
+                format!("{}{arguments} ", text("tool"))
+            }
+            StepKind::Child => format!("{} ", text("function")),
+            StepKind::Timer => "sleep ".to_owned(),
+            StepKind::Clock | StepKind::Run => String::new(),
         }
-        StepKind::Timer => "sleep".to_owned(),
-        StepKind::Clock => "clock".to_owned(),
-        StepKind::Child => format!("child {}", text("function")),
-        StepKind::Run => "ran".to_owned(),
     }
 }
 
@@ -145,11 +142,17 @@ fn tool_names(output: &Payload) -> String {
     names.join(", ")
 }
 
+fn tool_result(output: &Payload) -> String {
+    let Ok(ToolOutput { text, is_error, .. }) = output.read() else { return short(output) };
+    let text = cut(&text, SHOWN_CHARS);
+    if is_error { format!("error: {text}") } else { text }
+}
+
 fn model_result(output: &Payload) -> String {
     let Ok(reply) = output.read::<Reply>() else { return short(output) };
     let mut parts = Vec::new();
     if let Some(text) = &reply.text {
-        parts.push(cut(text));
+        parts.push(cut(text, SHOWN_CHARS));
     }
     if !reply.calls.is_empty() {
         let names: Vec<_> = reply.calls.iter().map(|call| call.name.as_str()).collect();
@@ -170,12 +173,14 @@ fn failed(word: &str, failure: &Failure) -> String {
 
 /// A value on one line, cut where it is long.
 pub(super) fn short(payload: &Payload) -> String {
-    payload.read::<String>().map_or_else(|_| cut(payload.json()), |text| cut(&text))
+    payload
+        .read::<String>()
+        .map_or_else(|_| cut(payload.json(), SHOWN_CHARS), |text| cut(&text, SHOWN_CHARS))
 }
 
-fn cut(text: &str) -> String {
+fn cut(text: &str, chars: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(SHOWN_CHARS) {
+    match line.char_indices().nth(chars) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
     }

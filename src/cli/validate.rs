@@ -21,6 +21,6 @@ pub(super) fn validate(settings: &Settings, screen: &Screen) -> Result<(), Error
         };
         screen.line(format!("{}  {}", agent.name(), dim(format!("{model}{tools}"))));
     }
-    screen.note(format!("{} agents are fine", agents.len()));
+    screen.note("All is well.");
     Ok(())
 }

@@ -21,7 +21,7 @@ pub const GROUP_COMMIT_MAX: usize = 256;
 pub const JOURNAL_BUSY_MS: u64 = 5_000;
 
 /// Pages of the write-ahead log after which they are copied into the journal. More would make the
-/// log larger (8 MiB at this size) and a start after a crash slower, fewer would copy more often.
+/// log larger (4 MiB at this size) and a start after a crash slower, fewer would copy more often.
 pub const CHECKPOINT_PAGES: i64 = 1_000;
 
 /// What a write-ahead log that a burst has blown up shrinks back to.
@@ -30,9 +30,9 @@ pub const WAL_MAX_BYTES: i64 = 64 * 1024 * 1024;
 /// Connections that read side by side. Each holds a page cache of half a MiB.
 pub const READERS: usize = 4;
 
-/// Events whose JSON is longer than this many bytes are compressed where that makes them smaller.
-/// Below it, the time is worth more than the bytes.
-pub const PACK_BYTES: usize = 1024;
+/// Events whose JSON is no longer than this many bytes are not compressed: the frame around it would
+/// take what is won.
+pub const PACK_BYTES: usize = 64;
 
 /// Payloads whose sum is beyond this many bytes are compressed off the caller's thread: about a
 /// millisecond of work, too long for a thread that serves other tasks.

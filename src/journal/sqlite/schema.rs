@@ -21,10 +21,6 @@ const APPLICATION_ID: i64 = 0x524C_4954;
 /// What brings a file from each format to the next, in order. `user_version` counts those done.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
 
-/// The page size of new files. Larger than SQLite's default because rows of two KiB leave less of a
-/// page unused; a commit costs the same, being bound by the sync.
-const PAGE_BYTES: i64 = 8 * 1024;
-
 /// Statements that a connection keeps prepared: more than there are in this directory.
 const STATEMENTS: usize = 64;
 
@@ -113,7 +109,7 @@ fn try_open(path: &Path, flags: OpenFlags, options: &Options) -> Result<Connecti
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let version = version(&connection, path)?;
     if version == 0 {
-        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        // So that removed tasks give their room back to the disk.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -10,8 +10,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::Path;
 
-use rusqlite::Connection;
-use rusqlite::FileControl;
+use rusqlite::{Connection, FileControl};
 
 use super::schema::open_warmer;
 use crate::limits;

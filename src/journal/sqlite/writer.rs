@@ -10,17 +10,16 @@
 //! dropped, which rolls back, and a new one is opened for the next group: a handle that has failed
 //! is never written through again.
 //!
-//! The queue is the standard library's, with a semaphore for its bound: the thread must wait for
-//! commands and for the time of the next look at other processes' writes, and it is not worth a
-//! runtime of its own.
+//! The queue is the standard library's, with a semaphore for its bound, and the times at which to
+//! look at other processes' writes come through it from a thread that only sleeps: a wait with a
+//! timeout, or a runtime of its own, would cost every commit a few microseconds.
 
 use std::cell::Cell;
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -54,9 +53,14 @@ impl Deref for Tx<'_> {
 
 enum Message {
     Write(Box<dyn Write>),
+    /// Look what other processes have done.
+    Look,
     WarmUp,
     Close,
 }
+
+/// How many groups may be committed before the log's length is looked at. Looking costs microseconds.
+const LOG_CHECK_GROUPS: u32 = 16;
 
 /// A command in the queue, whatever its result.
 trait Write: Send {
@@ -108,7 +112,7 @@ where
 /// The way to the thread. Dropping it ends the thread once the queue is empty.
 pub(super) struct Writer {
     path: Arc<PathBuf>,
-    queue: mpsc::Sender<Message>,
+    queue: Arc<mpsc::Sender<Message>>,
     room: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -123,6 +127,7 @@ impl Writer {
         let connection = open_writer(&path, &options, Mode::Create)?;
         let path = Arc::new(path);
         let (queue, commands) = mpsc::channel();
+        let queue = Arc::new(queue);
         let state = Thread {
             path: Arc::clone(&path),
             options,
@@ -130,15 +135,16 @@ impl Writer {
             changes,
             connection: Some(connection),
             seen: None,
-            looked: Instant::now(),
+            groups: 0,
         };
-        let thread = thread::Builder::new()
-            .name("journal-writer".to_owned())
-            .spawn(move || state.run())
-            .map_err(|error| Error::Open {
-                path: path.to_path_buf(),
-                why: format!("its thread cannot be started: {error}"),
-            })?;
+        let no_thread = |error: std::io::Error| Error::Open {
+            path: path.to_path_buf(),
+            why: format!("its threads cannot be started: {error}"),
+        };
+        let named = |name: &str| thread::Builder::new().name(name.to_owned());
+        let thread = named("journal-writer").spawn(move || state.run()).map_err(no_thread)?;
+        let looks = Arc::downgrade(&queue);
+        named("journal-watch").spawn(move || send_looks(&looks)).map_err(no_thread)?;
         let room = Arc::new(Semaphore::new(limits::WRITE_QUEUE));
         Ok(Self { path, queue, room, thread: Mutex::new(Some(thread)) })
     }
@@ -181,6 +187,13 @@ impl Writer {
     }
 }
 
+/// Sends [`Message::Look`] every [`limits::WATCH_MS`] until the journal is closed or dropped.
+fn send_looks(queue: &Weak<mpsc::Sender<Message>>) {
+    while queue.upgrade().is_some_and(|queue| queue.send(Message::Look).is_ok()) {
+        thread::sleep(Duration::from_millis(limits::WATCH_MS));
+    }
+}
+
 struct Thread {
     path: Arc<PathBuf>,
     options: Options,
@@ -191,24 +204,16 @@ struct Thread {
     /// SQLite's number for the newest commit of another connection that watchers were told of;
     /// it is this connection's own, and counts anew for another one.
     seen: Option<i64>,
-    looked: Instant,
+    /// Groups committed since the log was last looked at.
+    groups: u32,
 }
 
 impl Thread {
     fn run(mut self) {
-        const LOOK_EVERY: Duration = Duration::from_millis(limits::WATCH_MS);
-        self.look();
-        let mut open = true;
-        while open {
-            let wait = LOOK_EVERY.saturating_sub(self.looked.elapsed());
-            match self.commands.recv_timeout(wait) {
-                Ok(first) => open = self.serve(first),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => open = false,
-            }
-            if self.looked.elapsed() >= LOOK_EVERY {
-                self.look();
-                self.looked = Instant::now();
+        // An error is the end of the last sender: the store was dropped.
+        while let Ok(first) = self.commands.recv() {
+            if !self.serve(first) {
+                break;
             }
         }
     }
@@ -217,10 +222,11 @@ impl Thread {
     fn serve(&mut self, first: Message) -> bool {
         let mut group = Vec::new();
         let mut next = Some(first);
-        let (mut open, mut warm) = (true, false);
+        let (mut open, mut look, mut warm) = (true, false, false);
         while let Some(message) = next {
             match message {
                 Message::Write(call) => group.push(call),
+                Message::Look => look = true,
                 Message::WarmUp => warm = true,
                 Message::Close => open = false,
             }
@@ -230,6 +236,9 @@ impl Thread {
         }
         if !group.is_empty() {
             self.commit(group);
+        }
+        if look {
+            self.look();
         }
         if warm && open {
             wal::warm_up(&self.path);
@@ -242,6 +251,7 @@ impl Thread {
         let failed = result.as_ref().err();
         if failed.is_some() {
             self.connection = None;
+            self.seen = None;
         }
         for call in group {
             call.answer(failed);
@@ -249,37 +259,30 @@ impl Thread {
         if matches!(result, Ok(true)) {
             self.changes.send_modify(|count| *count += 1);
         }
-        if let Some(connection) = &self.connection
-            && wal::checkpoint_if_due(connection).is_err()
+        self.groups += 1;
+        if self.groups >= LOG_CHECK_GROUPS
+            && let Some(connection) = &self.connection
         {
-            self.connection = None;
+            self.groups = 0;
+            if wal::checkpoint_if_due(connection).is_err() {
+                self.connection = None;
+            }
         }
     }
 
     /// Whether there is news for watchers.
     fn transact(&mut self, group: &mut [Box<dyn Write>]) -> Result<bool> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                self.seen = None;
-                open_writer(&self.path, &self.options, Mode::Reopen).map_err(
-                    |error| match error {
+        let connection =
+            match self.connection.take() {
+                Some(connection) => connection,
+                None => open_writer(&self.path, &self.options, Mode::Reopen).map_err(|error| {
+                    match error {
                         Error::Open { why, .. } => Error::Unavailable { operation: "write", why },
                         other => other,
-                    },
-                )?
-            }
-        };
+                    }
+                })?,
+            };
         let connection = self.connection.insert(connection);
-        if wal::has_moved(connection) {
-            return Err(Error::Unavailable {
-                operation: "write",
-                why: format!(
-                    "{} was moved or deleted while it was open: put it back, or start again",
-                    self.path.display()
-                ),
-            });
-        }
         let run = |connection: &Connection| {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             let tx = Tx { db: connection, changed: Cell::new(false) };
@@ -292,16 +295,24 @@ impl Thread {
         run(connection).map_err(|error| sql_error(&error, "write", &self.path))
     }
 
-    /// Looks whether another process has committed anything.
+    /// Looks whether another process has committed anything, or has taken the file away: then the
+    /// next write must not go into the file that is gone.
     fn look(&mut self) {
         let Some(connection) = &self.connection else { return };
-        let query = |connection: &Connection| {
+        let version = |connection: &Connection| {
             connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
         };
-        // A failure shows again, with a caller to tell, at the next write.
-        let Ok(version) = query(connection) else { return };
-        if self.seen.replace(version) != Some(version) {
-            self.changes.send_modify(|count| *count += 1);
+        match version(connection) {
+            Ok(version) if !wal::has_moved(connection) => {
+                if self.seen.replace(version) != Some(version) {
+                    self.changes.send_modify(|count| *count += 1);
+                }
+            }
+            // The next write opens the file anew, and tells its caller why that fails.
+            _ => {
+                self.connection = None;
+                self.seen = None;
+            }
         }
     }
 }

@@ -36,7 +36,9 @@ impl Teller {
         let line = self.line(&event, at_ms);
         self.waited = match event {
             Event::TaskClaimed { .. } => self.waited,
-            Event::StepStarted { kind, .. } => matches!(kind, StepKind::Timer | StepKind::Child),
+            Event::StepStarted { kind, .. } => {
+                matches!(kind, StepKind::Timer | StepKind::Child | StepKind::Question)
+            }
             _ => matches!(event, Event::StepAttemptFailed { .. }),
         };
         Ok(line)
@@ -60,6 +62,9 @@ impl Teller {
                 let wait_s = until_ms.saturating_sub(at_ms) / 1_000;
                 Some(format!("{key}: sleeps for {wait_s} s"))
             }
+            Event::StepStarted { key, kind: StepKind::Question, .. } => {
+                Some(format!("{key}: {}", self.what(StepKind::Question, key)))
+            }
             Event::StepStarted { .. } => None,
             Event::StepAttemptFailed { key, failure, retry_at_ms, .. } => {
                 let wait_ms = retry_at_ms.saturating_sub(at_ms);
@@ -73,6 +78,7 @@ impl Teller {
                 let line = format!("{key}: {}failed: {failure}", self.what(step.kind, key));
                 Some(coloured(AnsiColor::Red, line))
             }
+            Event::InputRequested {} | Event::InputReceived {} => None,
             Event::CancelRequested { reason } => {
                 let reason = reason.as_ref().map(|reason| format!(": {reason}"));
                 Some(format!("asked to stop{}", reason.unwrap_or_default()))
@@ -103,7 +109,7 @@ impl Teller {
             StepKind::Model => model_result(output),
             StepKind::Tool => tool_result(output),
             StepKind::Run if key == LISTING_STEP => tool_names(output),
-            StepKind::Run | StepKind::Timer | StepKind::Child => short(output),
+            StepKind::Run | StepKind::Timer | StepKind::Child | StepKind::Question => short(output),
         };
         let result = dim(format!("-> {result}"));
         Some(format!("{key}: {}{result}", self.what(step.kind, key)))
@@ -123,6 +129,7 @@ impl Teller {
             }
             StepKind::Child => format!("{} ", text("function")),
             StepKind::Timer => "sleep ".to_owned(),
+            StepKind::Question => format!("asked {:?} ", text("message")),
             StepKind::Clock | StepKind::Run => String::new(),
         }
     }

@@ -20,7 +20,7 @@ use crate::limits;
 /// from what steps returned: no clock, no randomness, no I/O but through the context.
 #[derive(Debug, Clone)]
 pub struct Context {
-    live: Arc<Live>,
+    pub(super) live: Arc<Live>,
     scope: String,
 }
 
@@ -248,7 +248,7 @@ impl Context {
     }
 
     /// Commits that a timer or a child was started.
-    async fn start(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
+    pub(super) async fn start(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
         self.live.gate().await;
         let _running = self.live.running();
         let Ask { kind, effect, input, shown } = ask;
@@ -264,7 +264,7 @@ impl Context {
         self.live.commit().await;
     }
 
-    async fn complete(&self, key: &str, output: Payload) {
+    pub(super) async fn complete(&self, key: &str, output: Payload) {
         let _running = self.live.running();
         self.live.record(Event::StepCompleted { key: key.to_owned(), output });
         self.live.commit().await;

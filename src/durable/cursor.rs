@@ -40,7 +40,7 @@ pub enum Decision {
         /// When it is due.
         at_ms: i64,
     },
-    /// A timer or a child that was started before and goes on by itself: wait for it.
+    /// A timer, a child or a question that was started before and goes on by itself: wait for it.
     Resume {
         /// When a timer fires (Unix milliseconds).
         until_ms: Option<i64>,
@@ -109,7 +109,7 @@ impl Cursor {
                 Decision::RunAt { attempt, at_ms: *retry_at_ms }
             }
             StepState::Started => match (step.kind, step.effect) {
-                (StepKind::Timer | StepKind::Child, _) => {
+                (StepKind::Timer | StepKind::Child | StepKind::Question, _) => {
                     Decision::Resume { until_ms: step.until_ms }
                 }
                 (_, Effect::Once) => Decision::InDoubt { attempts: step.attempts },

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::runtime::Shared;
 use super::{Cursor, Mismatch};
-use crate::journal::{Error, Event, Failure, Lease, Record, Signal, Task};
+use crate::journal::{Error, Event, Failure, Lease, Payload, Record, Signal, Task};
 use crate::limits;
 
 /// Why a task cannot go on in this process now.
@@ -48,6 +48,8 @@ pub(super) struct Live {
     changed: Notify,
     /// The count of signals and ended children that this process knows of.
     pub(super) nudges: watch::Sender<u64>,
+    /// The answers that came, by the questions' keys.
+    pub(super) answers: watch::Sender<HashMap<String, Payload>>,
     /// Set once the process is to stop: no step begins any more.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -99,6 +101,7 @@ impl Live {
             places: Semaphore::new(limits::PARALLEL_STEPS),
             changed: Notify::new(),
             nudges: watch::Sender::new(nudges),
+            answers: watch::Sender::default(),
             stopping: watch::Sender::new(false),
         }
     }
@@ -202,8 +205,10 @@ impl Live {
                 Signal::Cancel { reason } => {
                     state.cancel.get_or_insert(reason);
                 }
-                // Nobody asks yet, so an answer is one to a question that is not open.
-                Signal::Answer { .. } => {}
+                Signal::Answer { key, value } => self.answers.send_modify(|answers| {
+                    // The first answer stands, whatever comes after it.
+                    answers.entry(key).or_insert(value);
+                }),
             }
         }
     }

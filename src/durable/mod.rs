@@ -13,6 +13,7 @@
 //!
 //! This room knows nothing of models or MCP, and does no HTTP.
 
+mod ask;
 mod clock;
 mod context;
 mod cursor;
@@ -25,6 +26,7 @@ mod retry;
 mod runtime;
 mod step;
 
+pub use ask::{Answer, Question};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::Context;
 pub use cursor::{Ask, Cursor, Decision};

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::payload::present;
-use super::{Hash, ParentLink, Payload};
+use super::{Hash, ParentLink, Payload, Status};
 
 /// What running a step twice would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub enum StepKind {
     Clock,
     /// A child task.
     Child,
+    /// A question to a person.
+    Question,
 }
 
 /// Why a step or a task failed.
@@ -204,6 +206,10 @@ pub enum Event {
         /// What went wrong.
         failure: Failure,
     },
+    /// The task began to wait for a person.
+    InputRequested {},
+    /// Every question of the task is answered.
+    InputReceived {},
     /// Somebody asked for the task to be cancelled.
     CancelRequested {
         /// Why, where they said so.
@@ -233,6 +239,15 @@ pub enum Event {
 }
 
 impl Event {
+    /// The task's state after this event, where it changes that.
+    pub fn status(&self) -> Option<Status> {
+        match self {
+            Self::InputRequested {} => Some(Status::InputRequired),
+            Self::InputReceived {} => Some(Status::Working),
+            _ => self.end().as_ref().map(Status::from),
+        }
+    }
+
     /// How the task ended, where this event ends it.
     pub fn end(&self) -> Option<End> {
         match self {

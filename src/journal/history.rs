@@ -152,7 +152,9 @@ impl History {
             Event::TaskCompleted { .. }
             | Event::TaskFailed { .. }
             | Event::TaskCancelled { .. }
-            | Event::TaskStopped { .. } => {}
+            | Event::TaskStopped { .. }
+            | Event::InputRequested {}
+            | Event::InputReceived {} => {}
         }
         Ok(())
     }
@@ -220,6 +222,14 @@ impl History {
     /// The steps in the order in which they were first started.
     pub fn steps(&self) -> impl Iterator<Item = (&str, &Step)> {
         self.order.iter().filter_map(|key| self.steps.get(key).map(|step| (key.as_str(), step)))
+    }
+
+    /// The questions that wait for an answer: the key to answer under, and what was asked.
+    pub fn questions(&self) -> impl Iterator<Item = (&str, &Payload)> {
+        let open = |step: &Step| step.kind == StepKind::Question && !step.state.is_finished();
+        self.steps()
+            .filter(move |(_, step)| open(step))
+            .filter_map(|(key, step)| step.shown.as_ref().map(|asked| (key, asked)))
     }
 
     /// The first event.

@@ -46,8 +46,8 @@ pub(super) struct Encoded {
     pub(super) at_ms: i64,
     pub(super) body: Vec<u8>,
     pub(super) blobs: Vec<Blob>,
-    /// The task's state after it, where it ends the task.
-    pub(super) ends: Option<Status>,
+    /// The task's state after it, where it changes that.
+    pub(super) status: Option<Status>,
 }
 
 /// Makes a record's row and blobs. Pure work: it is done before the writer is asked for anything.
@@ -56,7 +56,7 @@ pub(super) struct Encoded {
 /// [`Error::TooLarge`] for a payload, or for all else in the event.
 pub(super) fn encode(record: Record) -> Result<Encoded> {
     let Record { seq, at_ms, mut event } = record;
-    let ends = event.end().as_ref().map(Status::from);
+    let status = event.status();
     let mut moved = Vec::new();
     let mut blobs = Vec::new();
     for (slot, payload) in (0u8..).zip(slots(&mut event)) {
@@ -78,7 +78,7 @@ pub(super) fn encode(record: Record) -> Result<Encoded> {
     bounded(text.len(), || format!("event {seq}"))?;
     let count = u8::try_from(blobs.len()).unwrap_or(u8::MAX);
     let body = body(count << MOVED_SHIFT, &moved, &text);
-    Ok(Encoded { seq, at_ms, body, blobs, ends })
+    Ok(Encoded { seq, at_ms, body, blobs, status })
 }
 
 /// How much JSON text of payloads an event carries: what encoding it costs.
@@ -182,8 +182,10 @@ fn slots(event: &mut Event) -> [Option<&mut Payload>; 2] {
         | Event::StepFailed { failure, .. }
         | Event::TaskFailed { failure }
         | Event::TaskStopped { failure } => [failure.details.as_mut(), None],
-        Event::TaskClaimed { .. } | Event::CancelRequested { .. } | Event::TaskCancelled { .. } => {
-            [None, None]
-        }
+        Event::TaskClaimed { .. }
+        | Event::InputRequested {}
+        | Event::InputReceived {}
+        | Event::CancelRequested { .. }
+        | Event::TaskCancelled { .. } => [None, None],
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn encode_all(
             if seq != next {
                 return Err(Error::Gap { task, seq, next });
             }
-            if last.ends.is_some() {
+            if last.status.is_some_and(Status::is_ended) {
                 let why = "the task has already ended".to_owned();
                 let source = IllegalEvent { seq, why, event: Box::new(record.event) };
                 return Err(Error::Illegal { task, source });
@@ -106,11 +106,21 @@ pub(super) fn append(
         .execute(params![head.number, message, last.map(|last| last.at_ms)])?;
         tx.changed();
     }
-    if let Some(last) = new.last()
-        && let Some(status) = last.ends
-    {
-        end_task(tx, head.number, status, last.at_ms)?;
+    let changed = new.iter().rev().find_map(|record| record.status.map(|to| (to, record.at_ms)));
+    if let Some((status, at_ms)) = changed {
+        if status.is_ended() {
+            end_task(tx, head.number, status, at_ms)?;
+        } else {
+            set_status(tx, head.number, status, at_ms)?;
+        }
     }
+    Ok(())
+}
+
+fn set_status(tx: &Tx<'_>, task: i64, status: Status, at_ms: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE tasks SET status = ?2, updated_at_ms = ?3 WHERE number = ?1")?
+        .execute(params![task, status.as_str(), at_ms])?;
+    tx.changed();
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 //! come and go: the answer is the journal's, and this code decides nothing about a task.
 
 mod arguments;
+mod questions;
 mod session;
 mod stdio;
 mod translate;

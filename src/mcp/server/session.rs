@@ -8,8 +8,9 @@ use std::sync::Arc;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CreateTaskResult,
     CustomRequest, CustomResult, ErrorCode, ErrorData, GetTaskParams, GetTaskResult,
-    InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams,
-    ProgressNotificationParam, ProgressToken, ProtocolVersion, ServerConfig, UpdateTaskParams,
+    InitializeRequestParams, InitializeResult, InputRequests, ListToolsResult,
+    PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion,
+    ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::{Peer, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
@@ -19,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::stdio::TakenBack;
 use super::translate::{detailed, message, outcome, refusal, task};
-use super::{Inner, Tool};
-use crate::journal::{Payload, Signal, Task, TaskId};
+use super::{Inner, Tool, questions};
+use crate::journal::{Payload, Status, Task, TaskId};
 use crate::mcp::IDEMPOTENCY_KEY;
 
 /// One client.
@@ -215,7 +216,11 @@ impl ServerHandler for Session {
         } else {
             None
         };
-        Ok(GetTaskResult::new(detailed(&task, end)?))
+        let asked = match task.status {
+            Status::InputRequired => questions::open(&self.server.runtime, task.id).await?,
+            _ => InputRequests::new(),
+        };
+        Ok(GetTaskResult::new(detailed(&task, end, asked)?))
     }
 
     async fn update_task(
@@ -224,20 +229,7 @@ impl ServerHandler for Session {
         _context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let task = self.find(task_id(&request.task_id)?).await?;
-        let runtime = &self.server.runtime;
-        for (key, answer) in request.input_responses {
-            let value = Payload::of(&answer).map_err(|error| {
-                ErrorData::invalid_params(format!("the answer to {key:?}: {error}"), None)
-            })?;
-            let answer = Signal::Answer { key, value };
-            let now_ms = runtime.clock().now_ms();
-            runtime
-                .store()
-                .signal(task.id, answer, now_ms)
-                .await
-                .map_err(|error| refusal(&error))?;
-        }
-        Ok(())
+        questions::answer(&self.server.runtime, task.id, request.input_responses).await
     }
 
     async fn cancel_task(

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 use rmcp::model::{
-    CallToolResult, ContentBlock, DetailedTask, ErrorCode, ErrorData, JsonObject, TaskPayload,
-    TaskStatus,
+    CallToolResult, ContentBlock, DetailedTask, ErrorCode, ErrorData, InputRequests, JsonObject,
+    TaskPayload, TaskStatus,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -26,13 +26,20 @@ pub(super) fn task(task: &Task) -> rmcp::model::Task {
     shown
 }
 
-/// The task with its outcome in it. `end` is there once the task has ended.
+/// The task with its outcome in it, or what it asks. `end` is there once the task has ended, and
+/// `asked` holds something while it waits for a person: a task whose questions are all answered and
+/// that has not gone on yet is working.
 ///
 /// # Errors
 /// -32603 when the outcome has no JSON form, which the journal does not store.
-pub(super) fn detailed(of: &Task, end: Option<End>) -> Result<DetailedTask, ErrorData> {
+pub(super) fn detailed(
+    of: &Task,
+    end: Option<End>,
+    asked: InputRequests,
+) -> Result<DetailedTask, ErrorData> {
     let mut shown = task(of);
     let payload = match end {
+        None if !asked.is_empty() => TaskPayload::InputRequired { input_requests: asked },
         None => TaskPayload::Working,
         Some(End::Cancelled(message)) => {
             shown.status_message = Some(message);
@@ -101,8 +108,8 @@ fn text(result: &CallToolResult) -> Option<&str> {
 
 fn status(status: Status) -> TaskStatus {
     match status {
-        // A client that is told of a question must be told the question, and there are none yet.
-        Status::Working | Status::InputRequired => TaskStatus::Working,
+        Status::Working => TaskStatus::Working,
+        Status::InputRequired => TaskStatus::InputRequired,
         Status::Completed => TaskStatus::Completed,
         Status::Failed | Status::Stopped => TaskStatus::Failed,
         Status::Cancelled => TaskStatus::Cancelled,

@@ -1,0 +1,110 @@
+//! Questions to people: a step whose outcome comes from outside.
+//!
+//! The question's key is the step's key, so it is unique for the task's life, and a question that
+//! was asked before a crash is the same question after it. While it is open the task is
+//! `input_required` and, after a moment, parked.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tracing::warn;
+
+use super::context::Context;
+use super::live::Halt;
+use super::{Ask, Decision, step};
+use crate::journal::{Effect, Event, Failure, Payload, StepKind};
+
+/// What a person is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// The words.
+    pub message: String,
+    /// JSON Schema of the form to fill in: an object with plain properties.
+    pub schema: Payload,
+}
+
+/// What a person answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Answer {
+    /// The form, filled in.
+    Accept {
+        /// What was filled in.
+        #[serde(default)]
+        content: Map<String, Value>,
+    },
+    /// No.
+    Decline,
+    /// Neither yes nor no: the form was put away.
+    Cancel,
+}
+
+impl Context {
+    /// Asks a person and waits for the answer, for weeks if need be.
+    ///
+    /// # Errors
+    /// When the name is too long, or a recorded answer cannot be read.
+    pub async fn ask(&self, name: &str, question: &Question) -> Result<Answer, Failure> {
+        let open = self.open(&self.scoped(name)?).await;
+        let shown = Payload::of(question)?;
+        let ask = Ask {
+            kind: StepKind::Question,
+            effect: Effect::Pure,
+            input: shown.hash(),
+            shown: Some(shown),
+        };
+        match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+            Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
+            Decision::Mismatch(mismatch) => {
+                return self.live.never(Halt::Mismatch(mismatch)).await;
+            }
+            Decision::Resume { .. } => {}
+            Decision::Run { .. } | Decision::RunAt { .. } | Decision::InDoubt { .. } => {
+                self.put(&open.key, ask).await;
+            }
+        }
+        let answer = self.answer(&open.key).await;
+        let _running = self.live.running();
+        self.live
+            .record(Event::StepCompleted { key: open.key.clone(), output: Payload::of(&answer)? });
+        if !self.is_asking() {
+            self.live.record(Event::InputReceived {});
+        }
+        self.live.commit().await;
+        Ok(answer)
+    }
+
+    /// Commits that the question is open.
+    async fn put(&self, key: &str, ask: Ask) {
+        self.live.gate().await;
+        if !self.is_asking() {
+            self.live.record(Event::InputRequested {});
+        }
+        self.start(key, ask, None).await;
+    }
+
+    fn is_asking(&self) -> bool {
+        self.live.cursor(|cursor| cursor.history().questions().next().is_some())
+    }
+
+    async fn answer(&self, key: &str) -> Answer {
+        let mut answers = self.live.answers.subscribe();
+        loop {
+            let _waiting = self.live.waiting(None);
+            let Ok(found) = answers.wait_for(|answers| answers.contains_key(key)).await else {
+                return std::future::pending().await;
+            };
+            let value = found.get(key).cloned();
+            drop(found);
+            match value.map(|value| value.read()) {
+                Some(Ok(answer)) => return answer,
+                Some(Err(error)) => {
+                    warn!(task = %self.task_id(), key, %error, "an answer that is none is passed over");
+                    self.live.answers.send_modify(|answers| {
+                        answers.remove(key);
+                    });
+                }
+                None => {}
+            }
+        }
+    }
+}

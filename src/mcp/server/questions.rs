@@ -1,0 +1,73 @@
+//! A task's open questions as MCP's elicitations: shown by `tasks/get`, answered by `tasks/update`.
+
+use std::collections::HashSet;
+
+use rmcp::model::{ErrorData, InputRequest, InputRequests, InputResponses};
+use serde_json::json;
+
+use super::translate::refusal;
+use crate::durable::{Answer, Question, Runtime};
+use crate::journal::{History, Payload, Signal, TaskId};
+
+/// What a task asks now, by key: the questions that nobody has answered yet.
+///
+/// # Errors
+/// -32603 when the journal cannot be read, or a question is none that MCP has words for.
+pub(super) async fn open(runtime: &Runtime, task: TaskId) -> Result<InputRequests, ErrorData> {
+    let store = runtime.store();
+    let records = store.history(task, 0).await.map_err(|error| refusal(&error))?;
+    let (signals, _) = store.signals(task).await.map_err(|error| refusal(&error))?;
+    let answered: HashSet<_> = signals
+        .iter()
+        .filter_map(|signal| match signal {
+            Signal::Answer { key, .. } => Some(key.as_str()),
+            Signal::Cancel { .. } => None,
+        })
+        .collect();
+    let history = History::of(records)
+        .map_err(|source| refusal(&crate::journal::Error::Illegal { task, source }))?;
+    history
+        .questions()
+        .filter(|(key, _)| !answered.contains(key))
+        .map(|(key, asked)| Ok((key.to_owned(), elicitation(key, asked)?)))
+        .collect()
+}
+
+fn elicitation(key: &str, asked: &Payload) -> Result<InputRequest, ErrorData> {
+    let request = asked.read::<Question>().and_then(|Question { message, schema }| {
+        let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
+        serde_json::from_value(json!({"method": "elicitation/create", "params": params}))
+    });
+    request.map_err(|error| {
+        let message = format!("question {key:?} is no form that MCP's elicitation has: {error}");
+        ErrorData::internal_error(message, None)
+    })
+}
+
+/// Passes answers on to the task. A key that is not open is passed over, as the extension's
+/// specification says ("Task Input").
+///
+/// # Errors
+/// -32602 for an answer that is no `ElicitResult`, and then none is passed on.
+pub(super) async fn answer(
+    runtime: &Runtime,
+    task: TaskId,
+    responses: InputResponses,
+) -> Result<(), ErrorData> {
+    let asked = open(runtime, task).await?;
+    let mut answers = Vec::new();
+    for (key, value) in responses.into_iter().filter(|(key, _)| asked.contains_key(key)) {
+        let answer = serde_json::from_value::<Answer>(value)
+            .and_then(|answer| Payload::of(&answer))
+            .map_err(|error| {
+                let message = format!("the answer to {key:?} is no elicitation result: {error}");
+                ErrorData::invalid_params(message, None)
+            })?;
+        answers.push(Signal::Answer { key, value: answer });
+    }
+    for answer in answers {
+        let now_ms = runtime.clock().now_ms();
+        runtime.store().signal(task, answer, now_ms).await.map_err(|error| refusal(&error))?;
+    }
+    Ok(())
+}

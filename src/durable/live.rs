@@ -15,8 +15,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tracing::warn;
 
 use super::runtime::Shared;
-use super::{Cursor, Mismatch};
-use crate::journal::{Error, Event, Failure, Lease, Payload, Record, Signal, Task};
+use super::{Answer, Cursor, Mismatch};
+use crate::journal::{Error, Event, Failure, Lease, Record, Signal, Task};
 use crate::limits;
 
 /// Why a task cannot go on in this process now.
@@ -49,7 +49,7 @@ pub(super) struct Live {
     /// The count of signals and ended children that this process knows of.
     pub(super) nudges: watch::Sender<u64>,
     /// The answers that came, by the questions' keys.
-    pub(super) answers: watch::Sender<HashMap<String, Payload>>,
+    pub(super) answers: watch::Sender<HashMap<String, Answer>>,
     /// Set once the process is to stop: no step begins any more.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -205,10 +205,15 @@ impl Live {
                 Signal::Cancel { reason } => {
                     state.cancel.get_or_insert(reason);
                 }
-                Signal::Answer { key, value } => self.answers.send_modify(|answers| {
-                    // The first answer stands, whatever comes after it.
-                    answers.entry(key).or_insert(value);
-                }),
+                Signal::Answer { key, value } => match value.read() {
+                    Ok(answer) => self.answers.send_modify(|answers| {
+                        // The first answer stands, whatever comes after it.
+                        answers.entry(key).or_insert(answer);
+                    }),
+                    Err(error) => {
+                        warn!(task = %self.lease.task, key, %error, "no answer; it is passed over");
+                    }
+                },
             }
         }
     }

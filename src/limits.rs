@@ -10,6 +10,12 @@ pub const INLINE_PAYLOAD_BYTES: usize = 4 * 1024;
 /// SQLite's own ceiling is 1 GB; this one keeps a single row from stalling every other task's commit.
 pub const PAYLOAD_MAX_BYTES: usize = 32 * 1024 * 1024;
 
+/// The longest message of a failure. Servers answer errors with whole web pages.
+pub const FAILURE_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// The longest text of what a task is at: clients show it on a line.
+pub const STATUS_MESSAGE_BYTES: usize = 1024;
+
 /// How many appends may wait for the writer before callers are made to wait for a place.
 pub const WRITE_QUEUE: usize = 1024;
 

@@ -116,7 +116,10 @@ impl Live {
     }
 
     /// Puts an event down. It is committed by the next [`Live::commit`].
-    pub(super) fn record(&self, event: Event) {
+    pub(super) fn record(&self, mut event: Event) {
+        if let Some(failure) = event.failure_mut() {
+            clip(&mut failure.message, limits::FAILURE_MESSAGE_BYTES);
+        }
         let at_ms = self.shared.clock.now_ms();
         let mut state = self.state();
         let seq = state.cursor.history().next_seq();
@@ -140,7 +143,8 @@ impl Live {
     }
 
     /// Sets what the task is at, for people. It is committed with the next events.
-    pub(super) fn set_message(&self, message: String) {
+    pub(super) fn set_message(&self, mut message: String) {
+        clip(&mut message, limits::STATUS_MESSAGE_BYTES);
         self.state().message = Some(message);
     }
 
@@ -293,6 +297,14 @@ impl Live {
     /// Returns when there is something for the driver to look at.
     pub(super) async fn change(&self) {
         self.changed.notified().await;
+    }
+}
+
+/// Cuts a text that is too long, and says so.
+fn clip(text: &mut String, max_bytes: usize) {
+    if text.len() > max_bytes {
+        text.truncate(text.floor_char_boundary(max_bytes));
+        text.push_str(" [cut]");
     }
 }
 

@@ -10,7 +10,6 @@ mod doubt;
 mod models;
 
 #[path = "../support/model_server.rs"]
-#[allow(dead_code, reason = "each suite uses a part of it")]
 mod model_server;
 
 use std::path::PathBuf;

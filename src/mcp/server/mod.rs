@@ -1,13 +1,18 @@
-//! Durable functions as MCP tools: over stdio, for clients with the Tasks extension and without.
+//! Durable functions as MCP tools: over stdio and HTTP, for clients with the Tasks extension and
+//! without.
 //!
 //! ```text
-//! stdin ── Stdio ── rmcp ── Session ── durable::Runtime ── journal
+//! stdin ── Stdio ──┬── rmcp ── Session ── durable::Runtime ── journal
+//! HTTP ─── http ───┘
 //! ```
 //!
 //! A call is answered with a handle only after its task is committed. From then on the client may
 //! come and go: the answer is the journal's, and this code decides nothing about a task.
 
 mod arguments;
+mod calls;
+mod http;
+mod owner;
 mod questions;
 mod session;
 mod stdio;
@@ -22,6 +27,9 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
+
+pub use self::http::{HttpError, HttpOptions, HttpServer, Identify, Refusal};
+pub use self::owner::Owner;
 
 use self::arguments::Arguments;
 use self::session::Session;
@@ -132,6 +140,11 @@ impl Server {
         Ok(Self { inner: Arc::new(Inner { runtime, tools: ready, info }) })
     }
 
+    /// The requests of one client, until `stop` is cancelled.
+    fn session(&self, stop: CancellationToken) -> Session {
+        Session { server: Arc::clone(&self.inner), stop }
+    }
+
     /// Serves the client on stdin and stdout until it goes away or `stop` is cancelled. Nothing else
     /// may write to stdout meanwhile.
     ///
@@ -151,7 +164,7 @@ impl Server {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let session = Session { server: Arc::clone(&self.inner), stop: stop.clone() };
+        let session = self.session(stop.clone());
         let running = session.serve_with_ct(Stdio::new(read, write), stop.child_token()).await;
         match running {
             Ok(running) => {

@@ -18,9 +18,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::stdio::TakenBack;
+use super::calls::TakenBack;
 use super::translate::{detailed, message, outcome, refusal, task};
-use super::{Inner, Tool, questions};
+use super::{Inner, Owner, Tool, questions};
 use crate::journal::{Payload, Status, Task, TaskId};
 use crate::mcp::IDEMPOTENCY_KEY;
 
@@ -53,6 +53,7 @@ impl Session {
             ErrorData::invalid_params(format!("the arguments cannot be stored: {error}"), None)
         })?;
         let mut start = (tool.served.start)(input);
+        start.owner = Owner::of(context).0;
         if let Some(key) = context.meta.get(IDEMPOTENCY_KEY) {
             let Some(key) = key.as_str() else {
                 let message = format!("_meta[{IDEMPOTENCY_KEY:?}] must be a string");
@@ -63,10 +64,15 @@ impl Session {
         self.server.runtime.start(start).await.map_err(|error| refusal(&error))
     }
 
-    async fn find(&self, id: TaskId) -> Result<Task, ErrorData> {
+    /// One of the caller's own tasks. Another owner's is unknown here.
+    async fn find(
+        &self,
+        id: TaskId,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Task, ErrorData> {
         match self.server.runtime.store().task(id).await {
-            Ok(Some(task)) => Ok(task),
-            Ok(None) => Err(refusal(&crate::journal::Error::UnknownTask { task: id })),
+            Ok(Some(task)) if Owner::of(context).owns(&task) => Ok(task),
+            Ok(_) => Err(refusal(&crate::journal::Error::UnknownTask { task: id })),
             Err(error) => Err(refusal(&error)),
         }
     }
@@ -82,7 +88,7 @@ impl Session {
         let mut changes = store.changes();
         loop {
             changes.mark_unchanged();
-            let task = self.find(id).await?;
+            let task = self.find(id, context).await?;
             progress.tell(&task).await;
             if task.status.is_ended()
                 && let Some(end) = store.end(id).await.map_err(|error| refusal(&error))?
@@ -90,20 +96,26 @@ impl Session {
                 return outcome(end);
             }
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() {
-                    return Err(refusal(&crate::journal::Error::Closed));
-                },
-                () = context.ct.cancelled() => return self.given_up(id, context).await,
+                // A stop also ends connections, which must not count as a call taken back.
+                biased;
                 () = self.stop.cancelled() => return Err(ErrorData::internal_error(
                     format!("relight is stopping; task {id} goes on when it is started again"),
                     None,
                 )),
+                () = context.ct.cancelled() => return self.given_up(id, context).await,
+                changed = changes.changed() => if changed.is_err() {
+                    return Err(refusal(&crate::journal::Error::Closed));
+                },
             }
         }
     }
 
     /// A client that takes its call back stops the task; one that is merely gone does not. Neither
     /// reads the answer.
+    ///
+    /// Over HTTP without a session, to close the stream is how a call is taken back, and a broken
+    /// connection looks the same. There a call with an idempotency key is one that will be issued
+    /// again, and its task goes on.
     async fn given_up(
         &self,
         id: TaskId,
@@ -112,7 +124,9 @@ impl Session {
         let taken_back = context
             .extensions
             .get::<TakenBack>()
-            .is_none_or(|TakenBack(token)| token.is_cancelled());
+            .map_or(context.meta.get(IDEMPOTENCY_KEY).is_none(), |TakenBack(token)| {
+                token.is_cancelled()
+            });
         if taken_back {
             let reason = Some("the client cancelled its call".to_owned());
             self.server.runtime.cancel(id, reason).await.map_err(|error| refusal(&error))?;
@@ -183,6 +197,10 @@ impl ServerHandler for Session {
         Ok(result)
     }
 
+    fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
+        self.tool(name).ok().map(|tool| tool.shown.clone())
+    }
+
     async fn list_tools(
         &self,
         _page: Option<PaginatedRequestParams>,
@@ -199,7 +217,7 @@ impl ServerHandler for Session {
     ) -> Result<CallToolResponse, ErrorData> {
         let id = self.start(request, &context).await?;
         if takes_tasks(&context) {
-            let started = self.find(id).await?;
+            let started = self.find(id, &context).await?;
             return Ok(CallToolResponse::Task(CreateTaskResult::new(task(&started))));
         }
         self.wait(id, &context).await.map(CallToolResponse::Complete)
@@ -208,9 +226,9 @@ impl ServerHandler for Session {
     async fn get_task(
         &self,
         request: GetTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let task = self.find(task_id(&request.task_id)?).await?;
+        let task = self.find(task_id(&request.task_id)?, &context).await?;
         let end = if task.status.is_ended() {
             self.server.runtime.store().end(task.id).await.map_err(|error| refusal(&error))?
         } else {
@@ -226,20 +244,20 @@ impl ServerHandler for Session {
     async fn update_task(
         &self,
         request: UpdateTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let task = self.find(task_id(&request.task_id)?).await?;
+        let task = self.find(task_id(&request.task_id)?, &context).await?;
         questions::answer(&self.server.runtime, task.id, request.input_responses).await
     }
 
     async fn cancel_task(
         &self,
         request: CancelTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let id = task_id(&request.task_id)?;
+        let task = self.find(task_id(&request.task_id)?, &context).await?;
         let reason = Some("the client cancelled the task".to_owned());
-        self.server.runtime.cancel(id, reason).await.map_err(|error| refusal(&error))?;
+        self.server.runtime.cancel(task.id, reason).await.map_err(|error| refusal(&error))?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use relight::agent::Pinned;
 use relight::config::{self, Environment, Settings};
 use relight::journal::Payload;
+use relight::limits;
 use relight::mcp::server::{Options, Served, Server};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -12,8 +13,20 @@ use tracing::warn;
 use super::host::{Host, Runs, pin};
 use super::{Error, interrupted};
 
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How long a call of a client without MCP Tasks waits for its task before it is answered with
+    /// the task's id and how to follow it
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::PLAIN_WAIT_MS / 1000)]
+    plain_wait: u64,
+}
+
 /// Serves until the client goes away or a signal stops it.
-pub(super) async fn serve(settings: &Settings, environment: &Environment) -> Result<(), Error> {
+pub(super) async fn serve(
+    args: &Args,
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<(), Error> {
     let agents = config::load_agents(settings)?;
     let tools =
         agents.into_iter().map(|agent| served(pin(agent, settings), settings.ttl_ms)).collect();
@@ -24,7 +37,9 @@ pub(super) async fn serve(settings: &Settings, environment: &Environment) -> Res
         interrupted.await;
         stopped.cancel();
     });
-    let server = Server::new(host.runtime.clone(), tools, Options::default())?;
+    let plain_wait_ms = args.plain_wait.saturating_mul(1000);
+    let options = Options { plain_wait_ms, ..Options::default() };
+    let server = Server::new(host.runtime.clone(), tools, options)?;
     let served = server.serve_stdio(stop).await;
     stopper.abort();
     host.stop().await;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rmcp::RoleServer;
 use rmcp::model::{
     ClientNotification, ClientRequest, ErrorData, GetExtensions, GetMeta, JsonRpcMessage,
-    ProtocolVersion, RequestId,
+    ProtocolVersion, RequestId, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -20,6 +20,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::experimental::wire;
 use crate::limits;
 use crate::mcp::head;
 use crate::mcp::lines::{Line, LineReader, LineWriter};
@@ -38,6 +39,8 @@ pub(super) struct Stdio<R, W> {
     calls: Calls,
     /// Whether rmcp has left its handshake.
     shaken_hands: bool,
+    /// Whether the session speaks the experimental Tasks.
+    experimental: bool,
 }
 
 impl<R, W> Stdio<R, W>
@@ -47,7 +50,27 @@ where
 {
     pub(super) fn new(read: R, write: W) -> Self {
         let read = LineReader::new(read, limits::MESSAGE_MAX_BYTES);
-        Self { read, write: LineWriter::new(write), calls: Calls::default(), shaken_hands: false }
+        let (write, calls) = (LineWriter::new(write), Calls::default());
+        Self { read, write, calls, shaken_hands: false, experimental: false }
+    }
+
+    /// Reads a message as rmcp is to see it.
+    fn parse(&self, line: &[u8]) -> serde_json::Result<RxJsonRpcMessage<RoleServer>> {
+        if self.shaken_hands && !self.experimental {
+            return serde_json::from_slice(line);
+        }
+        let mut message: Value = serde_json::from_slice(line)?;
+        wire::rename(&mut message);
+        serde_json::from_value(message)
+    }
+
+    /// The response to an `initialize` as the client is to see it; `None` for any other message.
+    fn initialized(&mut self, message: &TxJsonRpcMessage<RoleServer>) -> Option<Value> {
+        let JsonRpcMessage::Response(response) = message else { return None };
+        let ServerResult::InitializeResult(_) = response.result else { return None };
+        let mut message = serde_json::to_value(message).ok()?;
+        self.experimental = wire::patch_initialize(&mut message);
+        Some(message)
     }
 
     /// Takes note of what a message means for this connection. `None` for one that rmcp must not
@@ -101,13 +124,19 @@ where
             lock(&self.calls).remove(id);
         }
         let write = self.write.clone();
-        async move { write.write(message).await }
+        let initialized = self.initialized(&message);
+        async move {
+            match initialized {
+                Some(message) => write.write(message).await,
+                None => write.write(message).await,
+            }
+        }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
             let complaint = match self.read.next().await {
-                Ok(Some(Line::Whole(line))) => match serde_json::from_slice(&line) {
+                Ok(Some(Line::Whole(line))) => match self.parse(&line) {
                     Ok(message) => match self.pass(message) {
                         Some(message) => return Some(message),
                         None => continue,

@@ -1,5 +1,7 @@
 //! The fold of a task's events, over histories made by hand.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it is surprised")]
+
 #[path = "support/journal.rs"]
 mod support;
 

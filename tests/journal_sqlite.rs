@@ -1,5 +1,7 @@
 //! What is particular to the embedded store: crashes, other processes, disks.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
 #[path = "support/journal.rs"]
 mod support;
 
@@ -59,6 +61,7 @@ async fn a_runner_that_was_taken_for_dead_shows_again_that_it_lives() {
     leased(&slow, new_task(1), runner(1)).await;
     let late = T0 + 60_001;
     let functions = [AGENT.to_owned()];
+    other.renew(runner(2), late + 60_000).await.unwrap();
     assert_eq!(other.claim(runner(2), &functions, late, 9).await.unwrap().len(), 1);
 
     slow.renew(runner(1), late + 60_000).await.unwrap();

@@ -3,6 +3,8 @@
 //! The suite knows only the trait. To put another store under it, implement [`Journal`] and add a
 //! module below like `sqlite`.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
 #[path = "support/journal.rs"]
 mod support;
 

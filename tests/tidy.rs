@@ -78,7 +78,7 @@ fn sql_is_in_the_journal_only() {
 #[test]
 fn mcp_is_spoken_in_its_room_only() {
     for directory in ["src/journal", "src/durable", "src/agent", "src/cli", "src/config"] {
-        absent(directory, &["rmcp"], "rmcp is imported in src/mcp and nowhere else");
+        absent(directory, &["rmcp::"], "rmcp is imported in src/mcp and nowhere else");
     }
 }
 

@@ -140,9 +140,7 @@ impl Bench {
                      answer was lost. Do not simply repeat it. Find out first whether it took effect. ({failure})"
                 )),
             },
-            Err(failure) => {
-                Ok(shown(&format!("The call failed and did not take effect: {failure}")))
-            }
+            Err(failure) => Ok(shown(&format!("The call failed: {failure}"))),
         }
     }
 

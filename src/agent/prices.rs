@@ -49,8 +49,11 @@ impl Prices {
     }
 
     /// The cost of one call in micro-dollars; `None` where the model has no price, which is not
-    /// zero.
+    /// zero. Replies from a file cost nothing.
     pub fn cost(&self, model: &str, usage: &Usage) -> Option<u64> {
+        if model.starts_with("script:") {
+            return Some(0);
+        }
         self.of(model).map(|price| price.cost(usage))
     }
 }

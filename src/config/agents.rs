@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Error, Settings, Source, file};
 use crate::agent::definition::{self, Problem};
 use crate::agent::nearest::nearest;
-use crate::agent::{Definition, Servers};
+use crate::agent::{Definition, Servers, Usage};
 
 /// The project's tool servers, from `mcp.json`; none where there is no such file.
 ///
@@ -152,10 +152,10 @@ fn parse(
     }
 }
 
-/// A model whose cost cannot be held against the agent's budget. Replies from a file cost nothing.
+/// A model whose cost cannot be held against the agent's budget.
 fn unpriced<'a>(agent: &'a Definition, settings: &Settings) -> Option<&'a String> {
     agent.budget().microdollars?;
-    let priced = |model: &str| model.starts_with("script:") || settings.prices.of(model).is_some();
+    let priced = |model: &str| settings.prices.cost(model, &Usage::default()).is_some();
     agent.models().iter().find(|model| !priced(model))
 }
 

@@ -6,7 +6,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tracing::warn;
 
 use super::context::Context;
 use super::live::Halt;
@@ -88,23 +87,12 @@ impl Context {
 
     async fn answer(&self, key: &str) -> Answer {
         let mut answers = self.live.answers.subscribe();
-        loop {
-            let _waiting = self.live.waiting(None);
-            let Ok(found) = answers.wait_for(|answers| answers.contains_key(key)).await else {
-                return std::future::pending().await;
-            };
-            let value = found.get(key).cloned();
-            drop(found);
-            match value.map(|value| value.read()) {
-                Some(Ok(answer)) => return answer,
-                Some(Err(error)) => {
-                    warn!(task = %self.task_id(), key, %error, "an answer that is none is passed over");
-                    self.live.answers.send_modify(|answers| {
-                        answers.remove(key);
-                    });
-                }
-                None => {}
-            }
+        let _waiting = self.live.waiting(None);
+        let found = answers.wait_for(|answers| answers.contains_key(key)).await;
+        match found.ok().and_then(|answers| answers.get(key).cloned()) {
+            Some(answer) => answer,
+            // The sender lives as long as the task.
+            None => std::future::pending().await,
         }
     }
 }

@@ -12,9 +12,11 @@ use tracing::{debug, error, info, warn};
 use super::context::child_id;
 use super::live::{Halt, Live};
 use super::runtime::Shared;
+use super::step::bounded;
 use super::{Context, Cursor};
 use crate::journal::{
-    Effect, Error, Event, Failure, History, Lease, Record, Result, Signal, StepKind, Wake,
+    Effect, Error, Event, Failure, FailureKind, History, Lease, Record, Result, Signal, StepKind,
+    Wake,
 };
 use crate::limits;
 
@@ -116,6 +118,9 @@ async fn run(live: &Arc<Live>) -> Result<()> {
             None => Event::TaskCompleted { output },
             Some(mismatch) => Event::TaskStopped { failure: mismatch.failure() },
         },
+        Outcome::Returned(Err(failure)) if failure.kind == FailureKind::Mismatch => {
+            Event::TaskStopped { failure }
+        }
         Outcome::Returned(Err(failure)) => Event::TaskFailed { failure },
         Outcome::Panicked(what) => {
             let failure =
@@ -130,7 +135,11 @@ async fn run(live: &Arc<Live>) -> Result<()> {
             let Lease { task, epoch, .. } = live.lease;
             return Err(Error::LeaseLost { task, epoch });
         }
-        Outcome::Halted(Halt::Journal(error)) => return Err(error),
+        Outcome::Halted(Halt::Journal(error)) if error.is_passing() => return Err(error),
+        // It would come again at every try.
+        Outcome::Halted(Halt::Journal(error)) => {
+            Event::TaskStopped { failure: Failure::is_final(error.to_string()) }
+        }
         Outcome::Cancelled(reason) => {
             live.record(Event::CancelRequested { reason: reason.clone() });
             let message = live.cursor(|cursor| cancel_message(reason.as_deref(), cursor.history()));
@@ -173,7 +182,9 @@ async fn poll(
             biased;
             out = &mut function => {
                 return Ok(match out {
-                    Ok(result) => Outcome::Returned(result),
+                    Ok(result) => Outcome::Returned(result.and_then(|output| {
+                        bounded(&output, || "the task's result".to_owned()).map(|()| output)
+                    })),
                     Err(panic) => Outcome::Panicked(panic_message(panic.as_ref())),
                 });
             }

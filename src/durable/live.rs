@@ -15,8 +15,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tracing::warn;
 
 use super::runtime::Shared;
-use super::{Cursor, Mismatch};
-use crate::journal::{Error, Event, Failure, Lease, Payload, Record, Signal, Task};
+use super::{Answer, Cursor, Mismatch};
+use crate::journal::{Error, Event, Failure, Lease, Record, Signal, Task};
 use crate::limits;
 
 /// Why a task cannot go on in this process now.
@@ -49,7 +49,7 @@ pub(super) struct Live {
     /// The count of signals and ended children that this process knows of.
     pub(super) nudges: watch::Sender<u64>,
     /// The answers that came, by the questions' keys.
-    pub(super) answers: watch::Sender<HashMap<String, Payload>>,
+    pub(super) answers: watch::Sender<HashMap<String, Answer>>,
     /// Set once the process is to stop: no step begins any more.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -116,7 +116,10 @@ impl Live {
     }
 
     /// Puts an event down. It is committed by the next [`Live::commit`].
-    pub(super) fn record(&self, event: Event) {
+    pub(super) fn record(&self, mut event: Event) {
+        if let Some(failure) = event.failure_mut() {
+            clip(&mut failure.message, limits::FAILURE_MESSAGE_BYTES);
+        }
         let at_ms = self.shared.clock.now_ms();
         let mut state = self.state();
         let seq = state.cursor.history().next_seq();
@@ -140,7 +143,8 @@ impl Live {
     }
 
     /// Sets what the task is at, for people. It is committed with the next events.
-    pub(super) fn set_message(&self, message: String) {
+    pub(super) fn set_message(&self, mut message: String) {
+        clip(&mut message, limits::STATUS_MESSAGE_BYTES);
         self.state().message = Some(message);
     }
 
@@ -205,10 +209,15 @@ impl Live {
                 Signal::Cancel { reason } => {
                     state.cancel.get_or_insert(reason);
                 }
-                Signal::Answer { key, value } => self.answers.send_modify(|answers| {
-                    // The first answer stands, whatever comes after it.
-                    answers.entry(key).or_insert(value);
-                }),
+                Signal::Answer { key, value } => match value.read() {
+                    Ok(answer) => self.answers.send_modify(|answers| {
+                        // The first answer stands, whatever comes after it.
+                        answers.entry(key).or_insert(answer);
+                    }),
+                    Err(error) => {
+                        warn!(task = %self.lease.task, key, %error, "no answer; it is passed over");
+                    }
+                },
             }
         }
     }
@@ -288,6 +297,14 @@ impl Live {
     /// Returns when there is something for the driver to look at.
     pub(super) async fn change(&self) {
         self.changed.notified().await;
+    }
+}
+
+/// Cuts a text that is too long, and says so.
+fn clip(text: &mut String, max_bytes: usize) {
+    if text.len() > max_bytes {
+        text.truncate(text.floor_char_boundary(max_bytes));
+        text.push_str(" [cut]");
     }
 }
 

@@ -132,6 +132,9 @@ impl<'a> StepBuilder<'a> {
                 "the input of step {name:?} has no JSON form: {why}"
             )));
         }
+        if let Some(shown) = &self.shown {
+            bounded(shown, || format!("the input of step {name:?}"))?;
+        }
         let ctx = self.ctx;
         let open = ctx.open(&name).await;
         let ask =
@@ -140,6 +143,18 @@ impl<'a> StepBuilder<'a> {
         let output = rules.settle(&open.live, &open.key, &mut code).await?;
         read(&open.key, &output)
     }
+}
+
+/// Refuses what the journal would not take.
+pub(super) fn bounded(payload: &Payload, what: impl FnOnce() -> String) -> Result<(), Failure> {
+    let (bytes, max) = (payload.json().len(), limits::PAYLOAD_MAX_BYTES);
+    if bytes > max {
+        let what = what();
+        return Err(Failure::is_final(format!(
+            "{what} has {bytes} bytes, and at most {max} are kept"
+        )));
+    }
+    Ok(())
 }
 
 /// Reads an outcome as the type that the code wants.
@@ -255,13 +270,7 @@ impl Rules {
         let output = Payload::of(&output).map_err(|error| {
             Failure::is_final(format!("the outcome of step {key:?} has no JSON form: {error}"))
         })?;
-        let bytes = output.json().len();
-        if bytes > limits::PAYLOAD_MAX_BYTES {
-            let max = limits::PAYLOAD_MAX_BYTES;
-            return Err(Failure::is_final(format!(
-                "the outcome of step {key:?} has {bytes} bytes, and at most {max} are kept"
-            )));
-        }
+        bounded(&output, || format!("the outcome of step {key:?}"))?;
         live.record(Event::StepCompleted { key: key.to_owned(), output: output.clone() });
         live.commit().await;
         Ok(output)

@@ -106,6 +106,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it says something of the moment or of the process, and nothing of the task.
+    pub fn is_passing(&self) -> bool {
+        self.is_retryable() || matches!(self, Self::Closed | Self::LeaseLost { .. })
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })

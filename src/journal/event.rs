@@ -46,7 +46,7 @@ pub enum StepKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// It failed, it did not take effect, and it would fail again.
+    /// It failed, and it would fail again.
     Final,
     /// It failed, it did not take effect, and another attempt may succeed.
     Transient,
@@ -245,6 +245,17 @@ impl Event {
             Self::InputRequested {} => Some(Status::InputRequired),
             Self::InputReceived {} => Some(Status::Working),
             _ => self.end().as_ref().map(Status::from),
+        }
+    }
+
+    /// The failure that this event tells of.
+    pub fn failure_mut(&mut self) -> Option<&mut Failure> {
+        match self {
+            Self::StepAttemptFailed { failure, .. }
+            | Self::StepFailed { failure, .. }
+            | Self::TaskFailed { failure }
+            | Self::TaskStopped { failure } => Some(failure),
+            _ => None,
         }
     }
 

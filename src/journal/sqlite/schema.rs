@@ -21,6 +21,10 @@ const APPLICATION_ID: i64 = 0x524C_4954;
 /// What brings a file from each format to the next, in order. `user_version` counts those done.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
 
+/// The page size of new files: twice SQLite's default, because rows of two KiB, as tools' outputs
+/// often are, leave up to half of a smaller page unused.
+const PAGE_BYTES: i64 = 8 * 1024;
+
 /// Statements that a connection keeps prepared: more than there are in this directory.
 const STATEMENTS: usize = 64;
 
@@ -105,10 +109,19 @@ impl From<rusqlite::Error> for Attempt {
 fn try_open(path: &Path, flags: OpenFlags, options: &Options) -> Result<Connection, Attempt> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     prepare(&connection)?;
+    // SQLite opens what it may not write for reading; the first task would find out.
+    if connection.is_readonly(c"main")? {
+        return Err(Attempt::Refused(Error::Open {
+            path: path.to_owned(),
+            why: "it is read-only: make it and its directory writable, or choose another path"
+                .to_owned(),
+        }));
+    }
     // Closing a file that is then refused must not move its log into it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let version = version(&connection, path)?;
     if version == 0 {
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         // So that removed tasks give their room back to the disk.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }

@@ -1,0 +1,110 @@
+//! Questions to people: asked once, answered from outside, kept over restarts.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relight::durable::{Answer, Clock, Context, Question, Runtime, StartTask, SystemClock};
+use relight::journal::sqlite::Sqlite;
+use relight::journal::{End, Failure, History, Payload, Signal, Status, TaskId};
+use serde_json::json;
+
+fn question(message: &str) -> Question {
+    let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}});
+    Question { message: message.to_owned(), schema: Payload::of(&schema).unwrap() }
+}
+
+async fn both(ctx: Context, _: ()) -> Result<Vec<Answer>, Failure> {
+    let (one, two) = (question("one?"), question("two?"));
+    let (one, two) = tokio::try_join!(ctx.ask("one", &one), ctx.ask("two", &two))?;
+    Ok(vec![one, two, ctx.ask("one", &question("one again?")).await?])
+}
+
+async fn runtime(journal: &Path) -> Runtime {
+    let store = Arc::new(Sqlite::open(journal).unwrap());
+    Runtime::builder(store).function("both", both).start().await.unwrap()
+}
+
+async fn stop(runtime: Runtime) {
+    runtime.shutdown().await;
+    runtime.store().close().await;
+}
+
+/// Waits until the task asks exactly these.
+async fn until_asked(runtime: &Runtime, task: TaskId, expected: &[&str]) {
+    let store = runtime.store();
+    let mut changes = store.changes();
+    let asked = async {
+        loop {
+            changes.mark_unchanged();
+            let history = History::of(store.history(task, 0).await.unwrap()).unwrap();
+            let mut keys: Vec<_> = history.questions().map(|(key, _)| key.to_owned()).collect();
+            keys.sort();
+            if keys == expected {
+                return;
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap();
+    assert_eq!(store.task(task).await.unwrap().unwrap().status, Status::InputRequired);
+}
+
+async fn say(runtime: &Runtime, task: TaskId, key: &str, answer: serde_json::Value) {
+    let value = Payload::of(&answer).unwrap();
+    let answer = Signal::Answer { key: key.to_owned(), value };
+    runtime.store().signal(task, answer, SystemClock.now_ms()).await.unwrap();
+}
+
+async fn output(runtime: &Runtime, task: TaskId) -> serde_json::Value {
+    match runtime.wait(task).await.unwrap() {
+        End::Completed(output) => output.read().unwrap(),
+        end => panic!("{end:?}"),
+    }
+}
+
+fn accept(name: &str) -> serde_json::Value {
+    json!({"action": "accept", "content": {"name": name}})
+}
+
+#[tokio::test]
+async fn answers_come_one_by_one_and_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("journal.db");
+
+    let first = runtime(&journal).await;
+    let new = StartTask::new("both", "both", Payload::null());
+    let task = first.start(new).await.unwrap();
+    until_asked(&first, task, &["one", "two"]).await;
+    say(&first, task, "unknown", accept("nobody")).await;
+    say(&first, task, "two", json!({"action": "decline"})).await;
+    until_asked(&first, task, &["one"]).await;
+    stop(first).await;
+
+    let second = runtime(&journal).await;
+    until_asked(&second, task, &["one"]).await;
+    say(&second, task, "one", accept("Ada")).await;
+    say(&second, task, "one", accept("too late")).await;
+    until_asked(&second, task, &["one#2"]).await;
+    stop(second).await;
+
+    let third = runtime(&journal).await;
+    say(&third, task, "one#2", json!("no answer at all")).await;
+    say(&third, task, "one#2", accept("Grace")).await;
+    let expected = json!([accept("Ada"), {"action": "decline"}, accept("Grace")]);
+    assert_eq!(output(&third, task).await, expected);
+    stop(third).await;
+}
+
+#[tokio::test]
+async fn a_task_that_asks_can_be_cancelled() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = runtime(&dir.path().join("journal.db")).await;
+    let task = runtime.start(StartTask::new("both", "both", Payload::null())).await.unwrap();
+    until_asked(&runtime, task, &["one", "two"]).await;
+    runtime.cancel(task, None).await.unwrap();
+    assert_eq!(runtime.wait(task).await.unwrap(), End::Cancelled("cancelled".to_owned()));
+    stop(runtime).await;
+}

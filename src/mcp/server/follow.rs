@@ -55,7 +55,6 @@ struct StatusArguments {
     task_id: String,
     /// How long to wait for its end or a question, in seconds; 0 looks at once. Left out: as long
     /// as the server lets a call wait.
-    #[schemars(with = "u32")]
     wait_seconds: Option<u32>,
 }
 
@@ -64,12 +63,10 @@ struct AnswerArguments {
     /// The task's id.
     task_id: String,
     /// Which question is answered, as task_status names it. Only needed when there are several.
-    #[schemars(with = "String")]
     question: Option<String>,
     /// What the user said: accept (with content), decline, or cancel for neither.
     action: Action,
     /// The form, filled in as the question's schema says. Only with accept.
-    #[schemars(with = "Map<String, Value>")]
     content: Option<Map<String, Value>>,
 }
 
@@ -90,7 +87,6 @@ struct CancelArguments {
 #[derive(Deserialize, JsonSchema)]
 struct ListArguments {
     /// Where to go on, as the list before said.
-    #[schemars(with = "String")]
     cursor: Option<String>,
 }
 

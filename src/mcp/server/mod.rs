@@ -188,8 +188,11 @@ impl Server {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let session = Session::new(Arc::clone(&self.inner), stop.clone());
-        let running = session.serve_with_ct(Stdio::new(read, write), stop.child_token()).await;
+        // Whoever waits for a task stops when the client has gone: rmcp would let them wait on.
+        let gone = stop.child_token();
+        let session = Session::new(Arc::clone(&self.inner), gone.clone());
+        let stdio = Stdio::new(read, write, gone);
+        let running = session.serve_with_ct(stdio, stop.child_token()).await;
         match running {
             Ok(running) => {
                 if let Err(error) = running.waiting().await {

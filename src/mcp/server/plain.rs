@@ -130,7 +130,7 @@ pub(super) fn nobody_waits(id: TaskId) -> ErrorData {
 }
 
 fn stopping(id: TaskId) -> ErrorData {
-    let message = format!("relight is stopping; task {id} goes on when it is started again");
+    let message = format!("the connection ends; task {id} is kept, and goes on when relight runs");
     ErrorData::internal_error(message, None)
 }
 

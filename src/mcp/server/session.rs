@@ -28,7 +28,7 @@ use crate::mcp::IDEMPOTENCY_KEY;
 /// One client.
 pub(super) struct Session {
     pub(super) server: Arc<Inner>,
-    /// Cancelled when the server stops.
+    /// Cancelled when the server stops or the client has gone.
     pub(super) stop: CancellationToken,
     /// What the client is asked now.
     pub(super) asking: Asking,

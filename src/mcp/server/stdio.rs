@@ -41,6 +41,7 @@ pub(super) struct Stdio<R, W> {
     shaken_hands: bool,
     /// Whether the session speaks the experimental Tasks.
     experimental: bool,
+    gone: CancellationToken,
 }
 
 impl<R, W> Stdio<R, W>
@@ -48,10 +49,11 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    pub(super) fn new(read: R, write: W) -> Self {
+    /// `gone` is cancelled when the client has gone.
+    pub(super) fn new(read: R, write: W, gone: CancellationToken) -> Self {
         let read = LineReader::new(read, limits::MESSAGE_MAX_BYTES);
         let (write, calls) = (LineWriter::new(write), Calls::default());
-        Self { read, write, calls, shaken_hands: false, experimental: false }
+        Self { read, write, calls, shaken_hands: false, experimental: false, gone }
     }
 
     /// Reads a message as rmcp is to see it.
@@ -71,6 +73,38 @@ where
         let mut message = serde_json::to_value(message).ok()?;
         self.experimental = wire::patch_initialize(&mut message);
         Some(message)
+    }
+
+    /// The next message; `None` once the client has gone.
+    async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            let complaint = match self.read.next().await {
+                Ok(Some(Line::Whole(line))) => match self.parse(&line) {
+                    Ok(message) => match self.pass(message) {
+                        Some(message) => return Some(message),
+                        None => continue,
+                    },
+                    Err(error) => complaint(&line, &error),
+                },
+                Ok(Some(Line::TooLong(head))) => {
+                    let max_bytes = limits::MESSAGE_MAX_BYTES;
+                    let why = format!("a message has at most {max_bytes} bytes; send less at once");
+                    let error = ErrorData::invalid_request(why, None);
+                    Some(JsonRpcMessage::error(error, head::id(&head, "params")))
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::warn!(%error, "stdin cannot be read any more");
+                    return None;
+                }
+            };
+            if let Some(complaint) = complaint
+                && let Err(error) = self.write.write(complaint).await
+            {
+                tracing::debug!(%error, "the client does not listen");
+                return None;
+            }
+        }
     }
 
     /// Takes note of what a message means for this connection. `None` for one that rmcp must not
@@ -134,34 +168,11 @@ where
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        loop {
-            let complaint = match self.read.next().await {
-                Ok(Some(Line::Whole(line))) => match self.parse(&line) {
-                    Ok(message) => match self.pass(message) {
-                        Some(message) => return Some(message),
-                        None => continue,
-                    },
-                    Err(error) => complaint(&line, &error),
-                },
-                Ok(Some(Line::TooLong(head))) => {
-                    let max_bytes = limits::MESSAGE_MAX_BYTES;
-                    let why = format!("a message has at most {max_bytes} bytes; send less at once");
-                    let error = ErrorData::invalid_request(why, None);
-                    Some(JsonRpcMessage::error(error, head::id(&head, "params")))
-                }
-                Ok(None) => return None,
-                Err(error) => {
-                    tracing::warn!(%error, "stdin cannot be read any more");
-                    return None;
-                }
-            };
-            if let Some(complaint) = complaint
-                && let Err(error) = self.write.write(complaint).await
-            {
-                tracing::debug!(%error, "the client does not listen");
-                return None;
-            }
+        let message = self.next().await;
+        if message.is_none() {
+            self.gone.cancel();
         }
+        message
     }
 
     async fn close(&mut self) -> io::Result<()> {

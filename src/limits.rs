@@ -133,6 +133,24 @@ pub const EMPTY_REPLIES_MAX: u32 = 3;
 /// How often a client is asked to poll a task. A `tasks/get` is one read of the journal.
 pub const TASK_POLL_MS: u64 = 500;
 
+/// How long a call of a client without Tasks waits for its task before it is answered with how to
+/// follow it. Common clients give up after a minute.
+pub const PLAIN_WAIT_MS: u64 = 50_000;
+
+/// How long a `tasks/cancel` of the experimental dialect waits for the task's end. It answers
+/// "cancelled" either way: this only lets most tasks have ended by then.
+pub const CANCEL_REPLY_MS: u64 = 2_000;
+
+/// Tasks on one page of a listing.
+pub const TASK_PAGE: usize = 50;
+
+/// How often a client is told at most that its tasks' status has changed.
+pub const NOTICE_MS: u64 = 250;
+
+/// Tasks of one connection whose changes of status are told. Each costs a read per change of the
+/// journal; the others are polled.
+pub const NOTICE_TASKS: usize = 256;
+
 /// The longest agent file, settings file or `mcp.json` that is read. Prompts are pages, not books.
 pub const AGENT_FILE_MAX_BYTES: usize = 1024 * 1024;
 

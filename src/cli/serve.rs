@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use relight::agent::Pinned;
 use relight::config::{self, Environment, Settings};
 use relight::journal::Payload;
+use relight::limits;
 use relight::mcp::server::{HttpOptions, HttpServer, Options, Served, Server};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -20,6 +21,11 @@ pub(super) struct Args {
     /// How clients reach the server
     #[arg(long, value_enum, default_value_t = Transport::Stdio)]
     transport: Transport,
+
+    /// How long a call of a client without MCP Tasks waits for its task before it is answered with
+    /// the task's id and how to follow it
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::PLAIN_WAIT_MS / 1000)]
+    plain_wait: u64,
 
     #[command(flatten)]
     http: HttpArgs,
@@ -71,7 +77,9 @@ pub(super) async fn serve(
         interrupted.await;
         stopped.cancel();
     });
-    let server = Server::new(host.runtime.clone(), tools, Options::default())?;
+    let plain_wait_ms = args.plain_wait.saturating_mul(1000);
+    let options = Options { plain_wait_ms, ..Options::default() };
+    let server = Server::new(host.runtime.clone(), tools, options)?;
     let served = match args.transport {
         Transport::Stdio => server.serve_stdio(stop).await.map_err(Error::from),
         Transport::Http => serve_http(&server, args.http, stop, screen).await,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relight::durable::{Context, Runtime, StartTask};
+use relight::durable::{Builder, Context, Runtime, StartTask};
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{Failure, Payload, Store};
 use relight::mcp::server::{Options, Served, Server};
@@ -28,16 +28,17 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) async fn open(directory: &Path) -> Self {
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.join("journal.db")).unwrap());
-        let runtime = Runtime::builder(Arc::clone(&store))
-            .function("greet", greet)
-            .function("nap", nap)
-            .function("break", break_down)
-            .start()
-            .await
-            .unwrap();
-        let tools = vec![tool("greet", name_schema()), tool("nap", any()), tool("break", any())];
-        let server = Server::new(runtime.clone(), tools, Options::default()).unwrap();
+        let runtime = Self::functions(Runtime::builder(Arc::clone(&store))).start().await.unwrap();
+        let server = Server::new(runtime.clone(), Self::tools(), Options::default()).unwrap();
         Self { store, runtime, server }
+    }
+
+    pub(crate) fn functions(builder: Builder) -> Builder {
+        builder.function("greet", greet).function("nap", nap).function("break", break_down)
+    }
+
+    pub(crate) fn tools() -> Vec<Served> {
+        vec![tool("greet", name_schema()), tool("nap", any()), tool("break", any())]
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -147,10 +148,21 @@ impl Client {
         message
     }
 
+    /// The next message that answers a request, whichever.
+    pub(crate) async fn receive_answer(&mut self) -> Value {
+        loop {
+            let message = self.receive().await;
+            if message["method"].is_null() {
+                return message;
+            }
+            self.notifications.push(message);
+        }
+    }
+
     pub(crate) async fn answer(&mut self, id: i64) -> Value {
         loop {
             let message = self.receive().await;
-            if message["id"] == id {
+            if message["id"] == id && message["method"].is_null() {
                 return message;
             }
             self.notifications.push(message);

@@ -8,13 +8,17 @@ use std::future::Future;
 use std::io;
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientRequest, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId};
+use rmcp::model::{
+    ClientRequest, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId, ServerResult,
+};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
+use super::experimental::wire;
 use crate::limits;
 use crate::mcp::head;
 use crate::mcp::lines::{Line, LineReader, LineWriter};
@@ -25,6 +29,9 @@ pub(super) struct Stdio<R, W> {
     calls: Calls,
     /// Whether rmcp has left its handshake.
     shaken_hands: bool,
+    /// Whether the session speaks the experimental Tasks.
+    experimental: bool,
+    gone: CancellationToken,
 }
 
 impl<R, W> Stdio<R, W>
@@ -32,9 +39,62 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    pub(super) fn new(read: R, write: W) -> Self {
+    /// `gone` is cancelled when the client has gone.
+    pub(super) fn new(read: R, write: W, gone: CancellationToken) -> Self {
         let read = LineReader::new(read, limits::MESSAGE_MAX_BYTES);
-        Self { read, write: LineWriter::new(write), calls: Calls::default(), shaken_hands: false }
+        let (write, calls) = (LineWriter::new(write), Calls::default());
+        Self { read, write, calls, shaken_hands: false, experimental: false, gone }
+    }
+
+    /// Reads a message as rmcp is to see it.
+    fn parse(&self, line: &[u8]) -> serde_json::Result<RxJsonRpcMessage<RoleServer>> {
+        if self.shaken_hands && !self.experimental {
+            return serde_json::from_slice(line);
+        }
+        let mut message: Value = serde_json::from_slice(line)?;
+        wire::rename(&mut message);
+        serde_json::from_value(message)
+    }
+
+    /// The response to an `initialize` as the client is to see it; `None` for any other message.
+    fn initialized(&mut self, message: &TxJsonRpcMessage<RoleServer>) -> Option<Value> {
+        let JsonRpcMessage::Response(response) = message else { return None };
+        let ServerResult::InitializeResult(_) = response.result else { return None };
+        let mut message = serde_json::to_value(message).ok()?;
+        self.experimental = wire::patch_initialize(&mut message);
+        Some(message)
+    }
+
+    /// The next message; `None` once the client has gone.
+    async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            let complaint = match self.read.next().await {
+                Ok(Some(Line::Whole(line))) => match self.parse(&line) {
+                    Ok(message) => match self.pass(message) {
+                        Some(message) => return Some(message),
+                        None => continue,
+                    },
+                    Err(error) => complaint(&line, &error),
+                },
+                Ok(Some(Line::TooLong(head))) => {
+                    let max_bytes = limits::MESSAGE_MAX_BYTES;
+                    let why = format!("a message has at most {max_bytes} bytes; send less at once");
+                    let error = ErrorData::invalid_request(why, None);
+                    Some(JsonRpcMessage::error(error, head::id(&head, "params")))
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::warn!(%error, "stdin cannot be read any more");
+                    return None;
+                }
+            };
+            if let Some(complaint) = complaint
+                && let Err(error) = self.write.write(complaint).await
+            {
+                tracing::debug!(%error, "the client does not listen");
+                return None;
+            }
+        }
     }
 
     /// Takes note of what a message means for this connection. `None` for one that rmcp must not
@@ -68,38 +128,21 @@ where
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         self.calls.sent(&message);
         let write = self.write.clone();
-        async move { write.write(message).await }
+        let initialized = self.initialized(&message);
+        async move {
+            match initialized {
+                Some(message) => write.write(message).await,
+                None => write.write(message).await,
+            }
+        }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        loop {
-            let complaint = match self.read.next().await {
-                Ok(Some(Line::Whole(line))) => match serde_json::from_slice(&line) {
-                    Ok(message) => match self.pass(message) {
-                        Some(message) => return Some(message),
-                        None => continue,
-                    },
-                    Err(error) => complaint(&line, &error),
-                },
-                Ok(Some(Line::TooLong(head))) => {
-                    let max_bytes = limits::MESSAGE_MAX_BYTES;
-                    let why = format!("a message has at most {max_bytes} bytes; send less at once");
-                    let error = ErrorData::invalid_request(why, None);
-                    Some(JsonRpcMessage::error(error, head::id(&head, "params")))
-                }
-                Ok(None) => return None,
-                Err(error) => {
-                    tracing::warn!(%error, "stdin cannot be read any more");
-                    return None;
-                }
-            };
-            if let Some(complaint) = complaint
-                && let Err(error) = self.write.write(complaint).await
-            {
-                tracing::debug!(%error, "the client does not listen");
-                return None;
-            }
+        let message = self.next().await;
+        if message.is_none() {
+            self.gone.cancel();
         }
+        message
     }
 
     async fn close(&mut self) -> io::Result<()> {

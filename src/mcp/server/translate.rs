@@ -95,7 +95,8 @@ fn completed(output: &Payload) -> Result<CallToolResult, ErrorData> {
     Ok(result)
 }
 
-fn error_result(message: String) -> CallToolResult {
+/// A failure of the tool's own.
+pub(super) fn error_result(message: String) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(message)])
 }
 
@@ -124,7 +125,8 @@ pub(super) fn message(task: &Task) -> String {
     }
 }
 
-fn iso(unix_ms: i64) -> String {
+/// A point in time as MCP writes it (RFC 3339).
+pub(super) fn iso(unix_ms: i64) -> String {
     Timestamp::from_millisecond(unix_ms).unwrap_or_default().to_string()
 }
 

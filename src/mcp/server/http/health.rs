@@ -23,8 +23,11 @@ pub(super) async fn healthz() -> &'static str {
 pub(super) struct Readiness {
     runtime: Runtime,
     stopping: Stopping,
-    last: Arc<Mutex<Option<(Instant, Result<(), String>)>>>,
+    last: Arc<Mutex<Option<Look>>>,
 }
+
+/// When the journal was looked at, and what was wrong with it.
+type Look = (Instant, Result<(), String>);
 
 impl Readiness {
     pub(super) fn new(runtime: Runtime, stopping: Stopping) -> Self {

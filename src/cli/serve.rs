@@ -8,7 +8,7 @@ use relight::agent::Pinned;
 use relight::config::{self, Environment, Settings};
 use relight::journal::Payload;
 use relight::limits;
-use relight::mcp::server::{HttpOptions, HttpServer, Options, Served, Server};
+use relight::mcp::server::{HttpOptions, HttpServer, Options, Served, Server, TaskSupport};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -126,6 +126,8 @@ fn served(pinned: Pinned, ttl_ms: u64) -> Served {
         description: Some(description),
         input_schema,
         output_schema,
+        task_support: TaskSupport::default(),
+        asks_first: false,
         start: Arc::new(start),
     }
 }

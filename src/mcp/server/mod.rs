@@ -20,6 +20,7 @@ mod http;
 mod owner;
 mod plain;
 mod questions;
+mod rounds;
 mod session;
 mod stdio;
 mod translate;
@@ -59,9 +60,38 @@ pub struct Served {
     pub input_schema: Payload,
     /// JSON Schema of what it returns, where that is an object.
     pub output_schema: Option<Payload>,
+    /// Whether its calls are answered with a task.
+    pub task_support: TaskSupport,
+    /// Whether its first questions are asked before the call is answered with a task, of clients that
+    /// can be asked so: as the call's own result, which the client answers by calling again. The
+    /// function should ask them before it does anything that takes long.
+    pub asks_first: bool,
     /// Makes a task of a call's arguments, which have passed the schema. The idempotency key of the
     /// call is put in afterwards.
     pub start: Arc<dyn Fn(Payload) -> StartTask + Send + Sync>,
+}
+
+/// Whether a tool's calls are answered with a task, to a client that knows what to do with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TaskSupport {
+    /// They are, and other clients wait for the result.
+    #[default]
+    Optional,
+    /// They are, and other clients cannot call the tool.
+    Required,
+    /// They never are: every client waits for the result.
+    Forbidden,
+}
+
+impl TaskSupport {
+    /// The word of the experimental dialect.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Optional => "optional",
+            Self::Required => "required",
+            Self::Forbidden => "forbidden",
+        }
+    }
 }
 
 impl Served {
@@ -75,6 +105,8 @@ impl Served {
             // A schema is made of JSON and has a JSON form.
             input_schema: Payload::of(&schema_for!(In)).unwrap_or_else(|_| Payload::null()),
             output_schema: None,
+            task_support: TaskSupport::default(),
+            asks_first: false,
             start: Arc::new(move |arguments| StartTask::new(&function, &function, arguments)),
         }
     }

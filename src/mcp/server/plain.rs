@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    CallToolResult, ErrorData, InputRequests, ProgressNotificationParam, ProgressToken,
+    CallToolResponse, CallToolResult, ErrorData, InputRequests, ProgressNotificationParam,
+    ProgressToken,
 };
 use rmcp::service::{Peer, RequestContext};
 
 use super::calls::TakenBack;
+use super::rounds::{self, Round};
 use super::session::Session;
 use super::translate::{message, outcome, refusal};
 use super::{elicit, follow, questions};
@@ -29,25 +31,40 @@ pub(super) enum Waited {
 }
 
 impl Session {
-    /// Answers the call that started this task. A client that takes its call back stops the task;
-    /// one that is merely gone does not.
+    /// Answers the call that started this task. With `handle`, the answer is the task as soon as it
+    /// asks nothing any more. A client that takes its call back stops the task; one that is merely
+    /// gone does not.
     pub(super) async fn plain_call(
         &self,
         id: TaskId,
+        mut round: Round,
+        handle: bool,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<CallToolResponse, ErrorData> {
         // Who cannot come back for the result waits for it, whatever it takes.
         let bound = follow::is_for(context).then_some(self.server.plain_wait);
-        match self.wait(id, context, bound).await? {
-            Waited::Ended(end) => outcome(end),
-            Waited::Asks(task, asked) => Ok(follow::asks(&task, &asked)),
-            Waited::Works(task) => Ok(follow::works(&task)),
-            Waited::GivenUp => self.given_up(id, context).await,
+        loop {
+            let result = match self.wait(id, context, bound).await? {
+                Waited::Ended(_) if handle => return self.handle(id, context).await,
+                Waited::Ended(end) => outcome(end)?,
+                Waited::Asks(task, asked) if rounds::are_for(context) => {
+                    match round.meet(&self.server.runtime, &task, asked).await? {
+                        Some(asks) => return Ok(CallToolResponse::InputRequired(asks)),
+                        None if handle => return self.handle(id, context).await,
+                        None => continue,
+                    }
+                }
+                Waited::Asks(task, asked) => follow::asks(&task, &asked),
+                Waited::Works(task) => follow::works(&task),
+                Waited::GivenUp => self.given_up(id, context).await?,
+            };
+            return Ok(CallToolResponse::Complete(result));
         }
     }
 
     /// Waits for a task's end, telling its progress and asking its questions meanwhile. With a
-    /// bound, the wait ends no later, and at a question that the client cannot be asked.
+    /// bound, the wait ends no later, and at a question that the client cannot be asked. For a client
+    /// that is asked by the answer to its call, it ends at any question.
     pub(super) async fn wait(
         &self,
         id: TaskId,
@@ -83,6 +100,9 @@ impl Session {
             };
             self.asking.settle(id, &asked.keys().cloned().collect());
             if !asked.is_empty() {
+                if rounds::are_for(context) {
+                    return Ok(Waited::Asks(task, asked));
+                }
                 if can_be_asked {
                     let (runtime, peer) = (&self.server.runtime, &context.peer);
                     self.asking.put(runtime, peer, id, asked.clone()).await;

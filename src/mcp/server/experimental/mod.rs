@@ -35,6 +35,7 @@ use super::plain::{Waited, nobody_waits};
 use super::questions;
 use super::session::{Session, task_id};
 use super::translate::{outcome, refusal};
+use super::{TaskSupport, Tool};
 use crate::journal::{Sent, Task, TaskId};
 use crate::limits;
 
@@ -146,8 +147,9 @@ fn list_tools(session: &Session, context: &RequestContext<RoleServer>) -> Value 
         .tools(context)
         .into_iter()
         .map(|tool| {
-            let follows = session.follower(&tool.name, context).is_some();
-            let support = if follows { "forbidden" } else { "optional" };
+            let served = session.tool(&tool.name).map(|tool| tool.served.task_support);
+            // The others are tools that follow tasks.
+            let support = served.unwrap_or(TaskSupport::Forbidden).as_str();
             let mut shown = json!(tool);
             shown["execution"] = json!({"taskSupport": support});
             shown
@@ -171,7 +173,9 @@ async fn call_tool(
     let task = params.as_object_mut().and_then(|params| params.remove("task")).unwrap_or_default();
     let TaskParams { ttl } = read("tools/call (task)", task)?;
     let request: CallToolRequestParams = read("tools/call", params)?;
-    if session.follower(&request.name, context).is_some() {
+    let follows = session.follower(&request.name, context).is_some();
+    let served = |tool: &Tool| tool.served.task_support;
+    if follows || session.tool(&request.name).map(served)? == TaskSupport::Forbidden {
         let message = format!("{} cannot be called as a task", request.name);
         return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
     }

@@ -33,7 +33,11 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter("info,rmcp=error")
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
     let Arguments { listen, journal } = Arguments::parse();
     let store = Arc::new(Sqlite::open(&journal)?);
     let runtime = register(Runtime::builder(store)).start().await?;
@@ -183,7 +187,8 @@ fn tools() -> serde_json::Result<Vec<Served>> {
         tool("test_simple_text", "say", Forbidden, none())?,
         tool("test_error_handling", "say_error", Forbidden, none())?,
         tool("test_tool_with_progress", "count", Forbidden, none())?,
-        tool("test_missing_capability", "say", Required, none())?,
+        tool("test_streaming_elicitation", "ask_name", Optional, none())?,
+        tool("test_logging_tool", "say", Forbidden, none())?,
         tool("test_custom_header", "say", Forbidden, in_header)?,
     ];
     for (name, function) in [

@@ -316,7 +316,7 @@ impl ServerHandler for Session {
             "tasks/get" => unreadable::<GetTaskParams>(params),
             "tasks/update" => unreadable::<UpdateTaskParams>(params),
             "tasks/cancel" => unreadable::<CancelTaskParams>(params),
-            "initialize" => unreadable::<InitializeRequestParams>(params),
+            "initialize" if !is_modern(&context) => unreadable::<InitializeRequestParams>(params),
             _ => None,
         };
         Err(match wrong {

@@ -27,8 +27,9 @@ pub const GROUP_COMMIT_MAX: usize = 256;
 pub const JOURNAL_BUSY_MS: u64 = 5_000;
 
 /// Pages of the write-ahead log after which they are copied into the journal. More would make the
-/// log larger (8 MiB at this size) and a start after a crash slower, fewer would copy more often.
-pub const CHECKPOINT_PAGES: i64 = 1_000;
+/// log larger (4 MiB at this size) and a start after a crash slower; fewer would copy more often
+/// (measured: 0.7 ms a time).
+pub const CHECKPOINT_PAGES: i64 = 512;
 
 /// What a write-ahead log that a burst has blown up shrinks back to.
 pub const WAL_MAX_BYTES: i64 = 64 * 1024 * 1024;

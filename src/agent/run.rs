@@ -13,7 +13,7 @@ use super::budget::{Bounds, Spent};
 use super::calls::Bench;
 use super::conversation::Conversation;
 use super::model::{Finish, Models, Reply, Request, ToolSpec};
-use super::{Definition, Prices, Toolbox};
+use super::{Definition, Prices, Settings, Toolbox};
 use crate::durable::{Context, Function, StartTask};
 use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
 use crate::limits;
@@ -187,7 +187,9 @@ impl Run {
         for (i, name) in self.names.iter().enumerate() {
             self.ctx.report(format!("turn {n}: asking {name}; {}", spent.words()));
             let step = if i == 0 { "model".to_owned() } else { format!("model-{}", i + 1) };
-            match self.ask_one(turn, step, name, talk, spent).await {
+            // A budget that is used up is so for every model of the list.
+            let settings = self.reserve(name, talk, spent)?;
+            match self.ask_one(turn, step, name, settings, talk, spent).await {
                 Ok(Reply { finish: Finish::Filtered, .. }) => {
                     failures.push(format!("{name}: the provider withheld the reply"))
                 }
@@ -198,23 +200,24 @@ impl Run {
         Err(Failure::is_final(failures.join("; ")))
     }
 
+    /// The settings of the next call: it may write no more than the budget has left.
+    fn reserve(&self, name: &str, talk: &Conversation, spent: &Spent) -> Result<Settings, Failure> {
+        let mut settings = self.agent.settings().clone();
+        let (reads, wanted) = (talk.estimated_tokens(), settings.max_output_tokens);
+        settings.max_output_tokens =
+            spent.reserve(&self.bounds, &self.prices, name, reads, wanted)?;
+        Ok(settings)
+    }
+
     async fn ask_one(
         &self,
         turn: &Context,
         step: String,
         name: &str,
+        settings: Settings,
         talk: &Conversation,
         spent: &mut Spent,
     ) -> Result<Reply, Failure> {
-        let mut settings = self.agent.settings().clone();
-        let input_tokens = talk.estimated_tokens();
-        settings.max_output_tokens = spent.reserve(
-            &self.bounds,
-            &self.prices,
-            name,
-            input_tokens,
-            settings.max_output_tokens,
-        )?;
         let hash = self
             .base
             .then(talk.hash().bytes())
@@ -242,7 +245,7 @@ impl Run {
                 }
             })
             .await?;
-        spent.add(&self.prices, name, input_tokens, &reply);
+        spent.add(&self.prices, name, talk.estimated_tokens(), &reply);
         Ok(reply)
     }
 
@@ -270,7 +273,7 @@ impl Run {
     }
 }
 
-fn settings_bytes(settings: &super::Settings) -> Vec<u8> {
+fn settings_bytes(settings: &Settings) -> Vec<u8> {
     serde_json::to_vec(settings).unwrap_or_default()
 }
 

@@ -1,10 +1,11 @@
 //! How an event lies in a row.
 //!
 //! ```text
-//! byte 0            bit 0: the text is packed with dictionary 1; bits 1 and 2: how many payloads were moved out
+//! byte 0            bit 0: the text is packed, with dictionary 1
+//!                   bits 1 and 2: how many payloads were moved out
 //! 17 bytes each     a moved payload: its slot, then its blob's hash
 //! 4 bytes           only where the text is packed: its unpacked length, little-endian
-//! the rest          the event's JSON, as it is or as a zstd frame
+//! the rest          the event's JSON, as it is or packed into a zstd frame
 //! ```
 //!
 //! A payload over [`limits::INLINE_PAYLOAD_BYTES`] is moved out into a blob and leaves `null` behind.

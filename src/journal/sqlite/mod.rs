@@ -10,6 +10,10 @@
 //! `leases`), as a function over an open transaction; here they are only put together. The file's
 //! layout is `migrations/`, a row's is `codec`.
 //!
+//! Events lie in the order of their commits, with an index by task: a group of commits touches few
+//! pages. (Measured: rows kept in the order of their tasks save a lone task one page of two, and cost
+//! 64 tasks at once twice the time.)
+//!
 //! All checks of a write are made against the database inside its own transaction. Nothing is
 //! remembered between two writes: another process may have claimed, appended or removed meanwhile.
 

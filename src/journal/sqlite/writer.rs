@@ -8,7 +8,8 @@
 //! that callers share the cost of the sync. A command that is refused has written nothing, and the
 //! others of its group go on. When SQLite fails, the whole group is refused, the connection is
 //! dropped, which rolls back, and a new one is opened for the next group: a handle that has failed
-//! is never written through again.
+//! is never written through again. A commit whose sync failed may yet show after a crash, though its
+//! caller was told of a failure: this is why events and new tasks may be sent twice.
 //!
 //! The queue is the standard library's, with a semaphore for its bound, and the times at which to
 //! look at other processes' writes come through it from a thread that only sleeps: a wait with a
@@ -250,8 +251,7 @@ impl Thread {
         let result = self.transact(&mut group);
         let failed = result.as_ref().err();
         if failed.is_some() {
-            self.connection = None;
-            self.seen = None;
+            self.disconnect();
         }
         for call in group {
             call.answer(failed);
@@ -265,7 +265,7 @@ impl Thread {
         {
             self.groups = 0;
             if wal::checkpoint_if_due(connection).is_err() {
-                self.connection = None;
+                self.disconnect();
             }
         }
     }
@@ -309,10 +309,13 @@ impl Thread {
                 }
             }
             // The next write opens the file anew, and tells its caller why that fails.
-            _ => {
-                self.connection = None;
-                self.seen = None;
-            }
+            _ => self.disconnect(),
         }
+    }
+
+    /// Closes the connection, which rolls back what is open. The next group opens another.
+    fn disconnect(&mut self) {
+        self.connection = None;
+        self.seen = None;
     }
 }

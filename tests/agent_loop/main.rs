@@ -1,0 +1,128 @@
+//! The agent loop on real parts: a model server over HTTP, the till as a tool server in a process of
+//! its own, SQLite. One file a concern.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod answers;
+mod budgets;
+mod calls;
+mod doubt;
+mod models;
+
+#[path = "../support/model_server.rs"]
+mod model_server;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, Timeouts};
+use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Pinned, Price, Prices};
+use relight::durable::Runtime;
+use relight::journal::sqlite::Sqlite;
+use relight::journal::{End, Payload, TaskId};
+use relight::mcp::client::Downstream;
+use relight::mcp::till;
+use serde_json::{Value, json};
+
+use model_server::{Answer, Asked, ModelServer};
+
+/// What the till's front matter looks like in these tests.
+const TILL: &str =
+    "mcpServers: {till: {command: \"${RELIGHT}\", args: [till, --ledger, \"${LEDGER}\"]}}";
+
+/// A runtime with agents, a model server to script, and a till.
+pub(crate) struct Bench {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) server: ModelServer,
+    pub(crate) runtime: Runtime,
+    downstream: Arc<Downstream>,
+}
+
+impl Bench {
+    /// Whose model server gives these answers, one a request.
+    pub(crate) async fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = ModelServer::start(answers).await;
+        let (runtime, downstream) = Self::start(dir.path().to_owned(), &server).await;
+        Self { dir, server, runtime, downstream }
+    }
+
+    async fn start(dir: PathBuf, server: &ModelServer) -> (Runtime, Arc<Downstream>) {
+        let ledger = dir.join("ledger.jsonl").display().to_string();
+        let downstream = Arc::new(Downstream::new(move |name: &str| match name {
+            "RELIGHT" => Some(env!("CARGO_BIN_EXE_relight").to_owned()),
+            "LEDGER" => Some(ledger.clone()),
+            _ => None,
+        }));
+        let timeouts = Timeouts { stall_ms: 300, ..Timeouts::default() };
+        let base_url = Some(server.base_url().to_owned());
+        let openai = OpenAiConfig { base_url, timeouts, ..OpenAiConfig::default() };
+        let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone() });
+        let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _);
+        let store = Arc::new(Sqlite::open(&dir.join("journal.db")).unwrap());
+        let builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
+        (builder.start().await.unwrap(), downstream)
+    }
+
+    /// Stops the runtime and starts another one on the same journal.
+    pub(crate) async fn restart(&mut self) {
+        self.runtime.shutdown().await;
+        self.runtime.store().close().await;
+        self.downstream.close().await;
+        let path = self.dir.path().to_owned();
+        (self.runtime, self.downstream) = Self::start(path, &self.server).await;
+    }
+
+    /// Starts an agent whose front matter has these further lines.
+    pub(crate) async fn call(&self, front_matter: &str, task: &str) -> TaskId {
+        let text = format!(
+            "---\nname: a\ndescription: d\nretry: {{attempts: 3, first: 10ms, max: 20ms}}\n{front_matter}\n---\nBe brief."
+        );
+        let agent = Definition::parse("a.md", &text).unwrap().or_models(&["tiny".to_owned()]);
+        let price = Price { input: 1_000_000, output: 2_000_000, cached: 0 };
+        let prices = Prices::from_iter([("tiny".to_owned(), price)]);
+        let pinned = Pinned { models: agent.models().to_vec(), prices, agent };
+        let arguments = Payload::of(&json!({"task": task})).unwrap();
+        self.runtime.start(pinned.start(arguments)).await.unwrap()
+    }
+
+    pub(crate) async fn end(&self, task: TaskId) -> End {
+        tokio::time::timeout(Duration::from_secs(30), self.runtime.wait(task))
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Runs an agent to its end and tells how it ended in one line.
+    pub(crate) async fn run(&self, front_matter: &str) -> String {
+        let task = self.call(front_matter, "hello").await;
+        match self.end(task).await {
+            End::Completed(output) => format!("completed {}", output.json()),
+            End::Failed(failure) => format!("failed: {failure}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// What the till did, a tool a line.
+    pub(crate) fn ledger(&self) -> Vec<String> {
+        let path = self.dir.path().join("ledger.jsonl");
+        if !path.exists() {
+            return Vec::new();
+        }
+        till::entries(&path).unwrap().into_iter().map(|entry| entry.tool).collect()
+    }
+
+    /// The messages of one request, as `role: text`.
+    pub(crate) fn messages(&self, request: usize) -> Vec<String> {
+        messages(&self.server.asked()[request])
+    }
+}
+
+fn messages(asked: &Asked) -> Vec<String> {
+    let line = |message: &Value| {
+        let role = message["role"].as_str().unwrap_or_default();
+        format!("{role}: {}", message["content"].as_str().unwrap_or_default())
+    };
+    asked.body["messages"].as_array().unwrap().iter().map(line).collect()
+}

@@ -87,10 +87,16 @@ enum TakenUp {
 async fn take_up(shared: &Arc<Shared>, lease: Lease) -> Result<TakenUp> {
     let id = lease.task;
     let task = shared.store.task(id).await?.ok_or(Error::UnknownTask { task: id })?;
-    let records = shared.store.history(id, 0).await?;
+    let records = shared.store.history(id, 0).await;
     let damaged = |failure: String| {
         let message = format!("{failure}; the history is kept as it is");
         Ok(TakenUp::Damaged { seq: task.events, failure: Failure::is_final(message) })
+    };
+    let records = match records {
+        Ok(records) => records,
+        // It would be found damaged at every try.
+        Err(error @ Error::Corrupt { .. }) => return damaged(error.to_string()),
+        Err(error) => return Err(error),
     };
     let cursor = match Cursor::new(records) {
         Ok(cursor) => cursor,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     give_up: CancellationToken,
     entropy: Entropy,
     runner: RunnerId,
+    /// When the leases were last renewed, in Unix milliseconds.
+    renewed_at_ms: AtomicI64,
     /// The names of `functions`, as the store wants them.
     names: Vec<String>,
     live: Mutex<HashMap<TaskId, Arc<Live>>>,
@@ -159,6 +162,7 @@ impl Builder {
             give_up: CancellationToken::new(),
             entropy: self.entropy,
             runner,
+            renewed_at_ms: AtomicI64::new(0),
             names,
             live: Mutex::default(),
             drivers: TaskTracker::new(),
@@ -336,8 +340,21 @@ impl Shared {
     }
 
     async fn renew(&self) -> Result<()> {
-        let until_ms = self.clock.now_ms().saturating_add_unsigned(limits::LEASE_MS);
-        self.store.renew(self.runner, until_ms).await
+        let now_ms = self.clock.now_ms();
+        let until_ms = now_ms.saturating_add_unsigned(limits::LEASE_MS);
+        self.store.renew(self.runner, until_ms).await?;
+        self.renewed_at_ms.store(now_ms, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Renews the leases where that is overdue: a process that was stopped for a while must not take
+    /// up tasks on leases that have run out.
+    async fn renew_if_overdue(&self) -> Result<()> {
+        let since_ms = self.clock.now_ms() - self.renewed_at_ms.load(Ordering::Relaxed);
+        if since_ms.unsigned_abs() > 2 * limits::LEASE_RENEW_MS {
+            self.renew().await?;
+        }
+        Ok(())
     }
 
     /// Renews the leases and removes what has expired.
@@ -402,6 +419,7 @@ impl Shared {
         if places == 0 {
             return Ok(None);
         }
+        self.renew_if_overdue().await?;
         let now_ms = self.clock.now_ms();
         match &self.own {
             None => {

@@ -247,3 +247,40 @@ pub const HTTP_CLOSE_MS: u64 = 500;
 
 /// How long an answer to `/readyz` stands: each look at the journal is a commit.
 pub const READY_MS: u64 = 1_000;
+
+/// The longest name of an owner: an issuer and a subject fit in.
+pub const OWNER_MAX_BYTES: usize = 1_024;
+
+/// Requests a second that one owner may make over HTTP where nothing else is said. One who follows
+/// 500 tasks at the pace of [`TASK_POLL_MS`] makes as many.
+pub const OWNER_REQUESTS_PER_SECOND: u32 = 1_000;
+
+/// Tasks of one owner that may be under way at once over HTTP where nothing else is said.
+pub const OWNER_LIVE_TASKS: usize = 1_000;
+
+/// Owners whose rate of requests is remembered before those who ask no more are forgotten.
+pub const PACED_OWNERS: usize = 4_096;
+
+/// How long the keys of an authorization server are used before they are fetched again, which is how
+/// long a key that it takes back is still good here.
+pub const JWKS_MAX_AGE_MS: u64 = 10 * 60 * 1000;
+
+/// How long keys are used at most when they cannot be fetched again: an outage is bridged, and a key
+/// that was taken back does not stay for ever.
+pub const JWKS_STALE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// The wait before keys are fetched again after the last try. Tokens with made-up key ids come to no
+/// more fetches than that.
+pub const JWKS_AGAIN_MS: u64 = 10_000;
+
+/// How long a fetch of keys may take: a request waits for it.
+pub const JWKS_FETCH_MS: u64 = 5_000;
+
+/// The longest set of keys. A key takes about half a KiB.
+pub const JWKS_MAX_BYTES: usize = 256 * 1024;
+
+/// Keys of one set that are tried at most.
+pub const JWKS_KEYS: usize = 64;
+
+/// By how much the clocks of the authorization server and of this machine may differ.
+pub const JWT_LEEWAY_MS: i64 = 60_000;

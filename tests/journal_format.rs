@@ -41,6 +41,7 @@ fn events_are_written_as_ever() {
 async fn write_sample(store: &dyn Store) {
     let parked = NewTask {
         owner: Some("ada".to_owned()),
+        owner_tasks_max: None,
         idempotency_key: Some("order-7".to_owned()),
         definition: Some(noise(6_000, 1)),
         ttl_ms: Some(60_000),
@@ -126,11 +127,11 @@ async fn a_journal_of_the_first_format_is_read() {
 #[test]
 fn a_newer_format_is_refused_and_left_as_it_is() {
     let place = sample();
-    sql(&place.path, "PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE)");
+    sql(&place.path, "PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE)");
     let before = fs::read(&place.path).unwrap();
     let error = open_error(&place.path);
-    assert!(matches!(error, Error::NewerFormat { found: 2, supported: 1, .. }), "{error}");
-    assert!(error.to_string().contains("format 2"), "{error}");
+    assert!(matches!(error, Error::NewerFormat { found: 3, supported: 2, .. }), "{error}");
+    assert!(error.to_string().contains("format 3"), "{error}");
     assert_eq!(fs::read(&place.path).unwrap(), before);
 }
 

@@ -9,6 +9,7 @@ mod serve;
 mod story;
 mod tasks;
 mod till;
+mod token;
 mod validate;
 
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ enum Command {
     Tasks(tasks::Command),
     /// Check all agent files and settings
     Validate,
+    /// Draw a bearer token for serving over HTTP
+    Token(token::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// The demo's tool server
@@ -137,6 +140,7 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
         Command::Run(args) => run::run(args, &settings()?, environment, screen).await,
         Command::Tasks(command) => tasks::tasks(command, &settings()?, screen).await,
         Command::Validate => validate::validate(&settings()?, screen),
+        Command::Token(args) => token::token(&args, screen),
         Command::Completions(args) => completions::completions(&args, screen),
         Command::Till(options) => till::till(options).await,
     }

@@ -1,14 +1,18 @@
 //! `relight serve`: the agents as MCP tools.
 
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use relight::agent::Pinned;
-use relight::config::{self, Environment, Settings};
+use relight::config::{self, AuthFlags, Environment, Settings};
+use relight::durable::SystemClock;
 use relight::journal::Payload;
 use relight::limits;
-use relight::mcp::server::{HttpOptions, HttpServer, Options, Served, Server, TaskSupport};
+use relight::mcp::server::{
+    HttpOptions, HttpServer, Identify, Options, Served, Server, TaskSupport,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -54,10 +58,21 @@ struct HttpArgs {
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     origins: Vec<String>,
 
+    /// Requests a second that one owner may make; 0 for any number
+    #[arg(long, value_name = "N", default_value_t = limits::OWNER_REQUESTS_PER_SECOND)]
+    owner_rate: u32,
+
+    /// Tasks of one owner that may be under way; 0 for any number
+    #[arg(long, value_name = "N", default_value_t = limits::OWNER_LIVE_TASKS)]
+    owner_tasks: usize,
+
     /// Let everybody on the network start tasks and read them, with an address that other machines
     /// can reach
     #[arg(long)]
     allow_unauthenticated: bool,
+
+    #[command(flatten)]
+    auth: AuthFlags,
 }
 
 /// Serves until the client goes away or a signal stops it.
@@ -67,6 +82,8 @@ pub(super) async fn serve(
     environment: &Environment,
     screen: &Screen,
 ) -> Result<(), Error> {
+    let auth = config::load_auth(&args.http.auth, environment, Arc::new(SystemClock))?;
+    let identify = auth.map(|auth| Arc::new(auth) as Arc<dyn Identify>);
     let agents = config::load_agents(settings)?;
     let tools =
         agents.into_iter().map(|agent| served(pin(agent, settings), settings.ttl_ms)).collect();
@@ -82,7 +99,7 @@ pub(super) async fn serve(
     let server = Server::new(host.runtime.clone(), tools, options)?;
     let served = match args.transport {
         Transport::Stdio => server.serve_stdio(stop).await.map_err(Error::from),
-        Transport::Http => serve_http(&server, args.http, stop, screen).await,
+        Transport::Http => serve_http(&server, args.http, identify, stop, screen).await,
     };
     stopper.abort();
     host.stop().await;
@@ -92,12 +109,19 @@ pub(super) async fn serve(
 async fn serve_http(
     server: &Server,
     args: HttpArgs,
+    identify: Option<Arc<dyn Identify>>,
     stop: CancellationToken,
     screen: &Screen,
 ) -> Result<(), Error> {
-    let HttpArgs { listen, hosts, origins, allow_unauthenticated } = args;
-    let options = HttpOptions { hosts, origins, allow_unauthenticated, identify: None };
-    let http = HttpServer::bind(server, listen, options).await?;
+    let options = HttpOptions {
+        hosts: args.hosts,
+        origins: args.origins,
+        identify,
+        requests_per_second: NonZeroU32::new(args.owner_rate),
+        live_tasks: NonZeroUsize::new(args.owner_tasks),
+        allow_unauthenticated: args.allow_unauthenticated,
+    };
+    let http = HttpServer::bind(server, args.listen, options).await?;
     screen.note(format_args!("serving MCP at http://{}/mcp", http.address()));
     http.serve(stop).await;
     Ok(())

@@ -22,6 +22,14 @@ pub enum Error {
         /// What names the path.
         from: Source,
     },
+    /// A file or URL that does not hold what it should.
+    #[error("cannot use {what}: {why}")]
+    Unusable {
+        /// The file or URL.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is not one agent file.
     #[error(
         "no agents: {} {why}; write an agent as NAME.md there, or name another directory with \

@@ -10,6 +10,7 @@
 //! This module knows where things are and what they say; it starts nothing.
 
 mod agents;
+mod auth;
 mod environment;
 mod error;
 mod file;
@@ -17,6 +18,7 @@ mod flags;
 mod settings;
 
 pub use agents::{load_agent, load_agents, load_servers};
+pub use auth::{AuthFlags, load_auth};
 pub use environment::Environment;
 pub use error::Error;
 pub use flags::Flags;

@@ -210,6 +210,7 @@ impl Context {
             seed: self.random(key),
             parent: Some(ParentLink { task: live.lease.task, key: key.to_owned(), depth }),
             owner: live.task.owner.clone(),
+            owner_tasks_max: None,
             idempotency_key: None,
             ttl_ms: live.task.ttl_ms,
             created_at_ms: live.shared.clock.now_ms(),

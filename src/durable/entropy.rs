@@ -51,6 +51,18 @@ impl Entropy {
         Ok(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
+    /// 256 random bits, for a secret.
+    ///
+    /// # Errors
+    /// As [`Entropy::task_id`].
+    pub fn secret(&self) -> Result<[u8; 32], getrandom::Error> {
+        let mut secret = [0; 32];
+        let (first, second) = secret.split_at_mut(16);
+        first.copy_from_slice(&self.bits()?);
+        second.copy_from_slice(&self.bits()?);
+        Ok(secret)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the one home of randomness")]
     fn bits(&self) -> Result<[u8; 16], getrandom::Error> {
         let mut bits = [0; 16];

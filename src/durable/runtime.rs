@@ -73,6 +73,8 @@ pub struct StartTask {
     pub definition: Option<Payload>,
     /// Whose it is.
     pub owner: Option<String>,
+    /// How many tasks of the owner may be under way, this one among them; `None` for any number.
+    pub owner_tasks_max: Option<usize>,
     /// A second start with the same key and owner finds the first one's task.
     pub idempotency_key: Option<String>,
     /// How long it is kept from its creation; `None` keeps it until it is removed.
@@ -88,6 +90,7 @@ impl StartTask {
             input,
             definition: None,
             owner: None,
+            owner_tasks_max: None,
             idempotency_key: None,
             ttl_ms: Some(limits::TASK_TTL_MS),
         }
@@ -203,7 +206,16 @@ impl Runtime {
     /// As [`Store::create`].
     pub async fn start(&self, new: StartTask) -> Result<TaskId> {
         let shared = &self.shared;
-        let StartTask { function, name, input, definition, owner, idempotency_key, ttl_ms } = new;
+        let StartTask {
+            function,
+            name,
+            input,
+            definition,
+            owner,
+            owner_tasks_max,
+            idempotency_key,
+            ttl_ms,
+        } = new;
         let task = NewTask {
             id: shared.entropy.task_id().map_err(|error| no_entropy(&error))?,
             function,
@@ -213,6 +225,7 @@ impl Runtime {
             seed: shared.entropy.number().map_err(|error| no_entropy(&error))?,
             parent: None,
             owner,
+            owner_tasks_max,
             idempotency_key,
             ttl_ms,
             created_at_ms: shared.clock.now_ms(),

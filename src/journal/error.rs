@@ -43,6 +43,12 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// An owner who has as many tasks under way as are allowed.
+    #[error("{max} tasks are under way, the most that are allowed; wait for one, or cancel one")]
+    TooManyTasks {
+        /// How many that are.
+        max: usize,
+    },
     /// A payload over the bound.
     #[error("{what} has {bytes} bytes, and at most {max_bytes} are taken")]
     TooLarge {

@@ -40,6 +40,9 @@ pub struct NewTask {
     pub parent: Option<ParentLink>,
     /// Whose it is. `None` where there is only one user.
     pub owner: Option<String>,
+    /// How many tasks of the owner may be under way, this one among them; `None` for any number.
+    /// Children do not count.
+    pub owner_tasks_max: Option<usize>,
     /// A second call with the same key and owner finds the first one's task.
     pub idempotency_key: Option<String>,
     /// How long to keep it, counted from its creation; a task that still runs is kept longer.
@@ -227,7 +230,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`KeyReused`](super::Error::KeyReused) when the idempotency key (or the id) stands for a
-    /// task of another function, name or input.
+    /// task of another function, name or input;
+    /// [`TooManyTasks`](super::Error::TooManyTasks) when the owner has too many under way.
     async fn create(&self, task: NewTask) -> Result<Created>;
 
     /// Appends events, and sets the message that `tasks/get` shows where one is given.

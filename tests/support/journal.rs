@@ -33,6 +33,7 @@ pub(crate) fn new_task(n: u128) -> NewTask {
         seed: u64::MAX,
         parent: None,
         owner: None,
+        owner_tasks_max: None,
         idempotency_key: None,
         ttl_ms: None,
         created_at_ms: T0,

@@ -47,6 +47,8 @@ pub(crate) struct Web {
     next_id: Arc<AtomicI64>,
     /// What is sent as `x-owner`.
     pub(crate) owner: Option<&'static str>,
+    /// What is sent as a bearer token.
+    pub(crate) token: Option<String>,
     /// What is sent as `mcp-session-id`.
     pub(crate) session: Option<String>,
 }
@@ -55,13 +57,16 @@ impl Web {
     pub(crate) fn new(origin: String) -> Self {
         let _already_chosen = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        Self { origin, client, next_id: Arc::default(), owner: None, session: None }
+        Self { origin, client, next_id: Arc::default(), owner: None, token: None, session: None }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut request = self.client.request(method, format!("{}{path}", self.origin));
         if let Some(owner) = self.owner {
             request = request.header("x-owner", owner);
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
         }
         if let Some(session) = &self.session {
             request = request.header("mcp-session-id", session);

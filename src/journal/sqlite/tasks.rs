@@ -45,6 +45,11 @@ pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &Encoded) -> Result<Cre
         let key = task.idempotency_key.clone().unwrap_or_else(|| task.id.to_string());
         return Err(Error::KeyReused { key }.into());
     }
+    if let Some(max) = task.owner_tasks_max
+        && under_way(tx, task.owner.as_deref(), max)? >= max
+    {
+        return Err(Error::TooManyTasks { max }.into());
+    }
     let parent = task.parent.as_ref();
     let number = tx
         .prepare_cached(
@@ -84,6 +89,19 @@ fn find(tx: &Tx<'_>, task: &NewTask) -> rusqlite::Result<Option<(TaskId, [u8; 16
     tx.prepare_cached("SELECT id, request FROM tasks WHERE idempotency_key = ?1 AND owner IS ?2")?
         .query_row(params![task.idempotency_key, task.owner], map)
         .optional()
+}
+
+/// How many tasks of an owner have not ended, children left out; counts no further than `max`.
+fn under_way(tx: &Tx<'_>, owner: Option<&str>, max: usize) -> rusqlite::Result<usize> {
+    let limit = i64::try_from(max).unwrap_or(i64::MAX);
+    let found: i64 = tx
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM tasks INDEXED BY tasks_under_way
+             WHERE owner IS ?1 AND parent IS NULL AND status IN ('working', 'input_required')
+             LIMIT ?2)",
+        )?
+        .query_row(params![owner, limit], |row| row.get(0))?;
+    Ok(usize::try_from(found).unwrap_or(max))
 }
 
 const SELECT: &str = "SELECT id, function, name, owner, parent, parent_key, parent_depth, status,

@@ -36,7 +36,10 @@ use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-pub use self::http::{HttpError, HttpOptions, HttpServer, Identify, Refusal};
+pub use self::http::{
+    Auth, HttpError, HttpOptions, HttpServer, Identify, Jwt, JwtOptions, Keys, KeysError,
+    PublicUrl, PublicUrlError, Refusal, Token, TokenError, Tokens,
+};
 pub use self::owner::Owner;
 
 use self::arguments::Arguments;

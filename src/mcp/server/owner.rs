@@ -8,8 +8,20 @@ use crate::journal::Task;
 
 /// Who makes a request. `None` where there is only one user: over stdio, and over HTTP where nobody
 /// is asked who they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Owner(pub Option<String>);
+
+/// In the extensions of a request's head: how many tasks of its owner may be under way.
+#[derive(Clone, Copy)]
+pub(super) struct LiveTasks(pub(super) usize);
+
+impl LiveTasks {
+    /// The bound of this request; `None` where there is none.
+    pub(super) fn of(context: &RequestContext<RoleServer>) -> Option<usize> {
+        let head = context.extensions.get::<Parts>();
+        head.and_then(|head| head.extensions.get::<Self>()).map(|max| max.0)
+    }
+}
 
 impl Owner {
     /// Whose request this is. The HTTP transport has put it into the extensions of the request's

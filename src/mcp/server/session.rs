@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::elicit::Asking;
 use super::follow::Follower;
+use super::owner::LiveTasks;
 use super::rounds::{self, Round};
 use super::translate::{detailed, refusal, task};
 use super::{Inner, Owner, TaskSupport, Tool, experimental, follow, questions};
@@ -90,6 +91,7 @@ impl Session {
         })?;
         let mut start = (tool.served.start)(input);
         start.owner = Owner::of(context).0;
+        start.owner_tasks_max = LiveTasks::of(context);
         start.ttl_ms = [start.ttl_ms, ttl_ms].into_iter().flatten().min();
         if let Some(key) = context.meta.get(IDEMPOTENCY_KEY) {
             let Some(key) = key.as_str() else {

@@ -143,9 +143,10 @@ fn object(value: &impl Serialize) -> Result<JsonObject, ErrorData> {
 pub(super) fn refusal(error: &Error) -> ErrorData {
     let message = error.to_string();
     match error {
-        Error::UnknownTask { .. } | Error::KeyReused { .. } | Error::TooLarge { .. } => {
-            ErrorData::invalid_params(message, None)
-        }
+        Error::UnknownTask { .. }
+        | Error::KeyReused { .. }
+        | Error::TooLarge { .. }
+        | Error::TooManyTasks { .. } => ErrorData::invalid_params(message, None),
         _ => ErrorData::internal_error(message, None),
     }
 }

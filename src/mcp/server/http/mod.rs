@@ -9,20 +9,26 @@
 //! Protocol 2026-07-28 has no sessions here: any process that opens the journal can answer any of
 //! its requests. Clients of older protocols get one, and ask for a new one after a restart.
 
+mod auth;
 mod body;
 mod connections;
 mod gate;
 mod health;
 mod identify;
+mod pace;
 mod routes;
 mod sessions;
 
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use self::auth::{
+    Auth, Jwt, JwtOptions, Keys, KeysError, PublicUrl, PublicUrlError, Token, TokenError, Tokens,
+};
 pub use self::identify::{Identify, Refusal};
 
 use self::gate::Stopping;
@@ -40,6 +46,12 @@ pub struct HttpOptions {
     pub origins: Vec<String>,
     /// Finds out whose a request is. Without it everybody who reaches the server is one user.
     pub identify: Option<Arc<dyn Identify>>,
+    /// How many requests a second one owner may make in the long run, and twice as many at once;
+    /// `None` for any number.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// How many tasks of one owner may be under way; a call beyond them is refused. `None` for any
+    /// number.
+    pub live_tasks: Option<NonZeroUsize>,
     /// Whether a server that everybody on the network reaches may go without `identify`.
     pub allow_unauthenticated: bool,
 }
@@ -50,7 +62,8 @@ pub enum HttpError {
     /// Others could reach the server, and nobody would be asked who they are.
     #[error(
         "{address} can be reached from other machines, and nobody would be asked who they are: \
-         listen on 127.0.0.1, or pass --allow-unauthenticated if that is meant"
+         listen on 127.0.0.1, let in by tokens (--auth-tokens, --auth-jwks), or pass \
+         --allow-unauthenticated if that is meant"
     )]
     Unauthenticated {
         /// Where it was to listen.

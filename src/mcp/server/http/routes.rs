@@ -8,13 +8,16 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any_service, get};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
+use super::auth::WELL_KNOWN;
 use super::gate::{Stopping, gate};
 use super::health::{Readiness, healthz, readyz};
-use super::identify::{Identification, identify};
+use super::identify::{Identification, identify, resource_metadata};
+use super::pace::Pace;
 use super::sessions::Sessions;
 use super::{HttpOptions, body};
 use crate::limits;
 use crate::mcp::server::Server;
+use crate::mcp::server::owner::LiveTasks;
 
 /// The names of this machine for itself, as they stand in a URL.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -26,7 +29,8 @@ pub(super) fn routes(
     address: SocketAddr,
     stopping: &Stopping,
 ) -> Router {
-    let HttpOptions { hosts, origins, identify: who, .. } = options;
+    let HttpOptions { hosts, origins, identify: who, requests_per_second, live_tasks, .. } =
+        options;
     let local = |host: &str| format!("http://{host}:{}", address.port());
     let config = StreamableHttpServerConfig::default()
         .with_json_response(true)
@@ -36,7 +40,13 @@ pub(super) fn routes(
         .enforce_origin_validation()
         .with_cancellation_token(stopping.close.clone());
     let sessions = Arc::new(Sessions::default());
-    let identification = Identification { identify: who, sessions: Arc::clone(&sessions) };
+    let metadata = get(resource_metadata).with_state(who.clone());
+    let identification = Identification {
+        identify: who,
+        sessions: Arc::clone(&sessions),
+        pace: requests_per_second.map(|rate| Arc::new(Pace::new(rate))),
+        live_tasks: live_tasks.map(|max| LiveTasks(max.get())),
+    };
     let readiness = Readiness::new(server.inner.runtime.clone(), stopping.clone());
     let (server, stop) = (server.clone(), stopping.stop.clone());
     let mcp =
@@ -50,4 +60,6 @@ pub(super) fn routes(
         .route("/mcp", mcp)
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz).with_state(readiness))
+        .route(WELL_KNOWN, metadata.clone())
+        .route(&format!("{WELL_KNOWN}/{{*path}}"), metadata)
 }

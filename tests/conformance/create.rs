@@ -82,6 +82,29 @@ pub(crate) async fn a_key_of_another_call_is_refused(journal: &dyn Journal) {
     assert_eq!(store.task(task_id(2)).await.unwrap(), None);
 }
 
+pub(crate) async fn an_owner_has_so_many_under_way(journal: &dyn Journal) {
+    let store = journal.open();
+    let bounded = |n, owner: Option<&str>| {
+        let owner = owner.map(str::to_owned);
+        NewTask { owner, owner_tasks_max: Some(2), ..new_task(n) }
+    };
+    let over = async |new: NewTask| match store.create(new).await {
+        Ok(_) => false,
+        Err(Error::TooManyTasks { max: 2 }) => true,
+        Err(error) => panic!("{error}"),
+    };
+    for owner in [None, Some("ada")] {
+        let n = if owner.is_some() { 10 } else { 1 };
+        assert!(!over(bounded(n, owner)).await);
+        store.create(NewTask { owner: owner.map(str::to_owned), ..child(n + 1, n) }).await.unwrap();
+        assert!(!over(bounded(n + 2, owner)).await);
+        assert!(over(bounded(n + 3, owner)).await);
+        assert!(!over(bounded(n, owner)).await, "it is there already");
+    }
+    store.claim_one(runner(1), task_id(3), T0).await.unwrap();
+    assert!(over(bounded(4, None)).await, "one that runs counts too");
+}
+
 pub(crate) async fn an_id_is_taken_once(journal: &dyn Journal) {
     let store = journal.open();
     store.create(new_task(1)).await.unwrap();

@@ -128,10 +128,9 @@ impl Jwt {
                     why = match error.kind() {
                         ErrorKind::InvalidIssuer => "the token is of another issuer",
                         ErrorKind::InvalidAudience => "the token is for another audience",
-                        ErrorKind::MissingRequiredClaim(_) => {
-                            "the token lacks one of iss, aud, exp and sub"
+                        ErrorKind::MissingRequiredClaim(_) | ErrorKind::Json(_) => {
+                            "the token lacks one of iss, aud, exp and sub, or has one of another type"
                         }
-                        ErrorKind::Json(_) => "the token's claims are not what they should be",
                         _ => continue,
                     };
                 }

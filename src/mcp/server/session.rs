@@ -22,6 +22,7 @@ use super::stdio::TakenBack;
 use super::translate::{detailed, message, outcome, refusal, task};
 use super::{Inner, Tool, questions};
 use crate::journal::{Payload, Status, Task, TaskId};
+use crate::limits;
 use crate::mcp::IDEMPOTENCY_KEY;
 
 /// One client.
@@ -52,6 +53,15 @@ impl Session {
         let input = Payload::of(&arguments).map_err(|error| {
             ErrorData::invalid_params(format!("the arguments cannot be stored: {error}"), None)
         })?;
+        let (bytes, max_bytes) = (input.json().len(), limits::PAYLOAD_MAX_BYTES);
+        if bytes > max_bytes {
+            let message = format!(
+                "the arguments for tool {:?} have {bytes} bytes, and at most {max_bytes} are \
+                 taken; put large data into a file and pass its path",
+                tool.served.name
+            );
+            return Err(ErrorData::invalid_params(message, None));
+        }
         let mut start = (tool.served.start)(input);
         if let Some(key) = context.meta.get(IDEMPOTENCY_KEY) {
             let Some(key) = key.as_str() else {
@@ -90,14 +100,16 @@ impl Session {
                 return outcome(end);
             }
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() {
-                    return Err(refusal(&crate::journal::Error::Closed));
-                },
-                () = context.ct.cancelled() => return self.given_up(id, context).await,
+                // A stop cancels the request as well: it must be told from a client that left.
+                biased;
                 () = self.stop.cancelled() => return Err(ErrorData::internal_error(
                     format!("relight is stopping; task {id} goes on when it is started again"),
                     None,
                 )),
+                () = context.ct.cancelled() => return self.given_up(id, context).await,
+                changed = changes.changed() => if changed.is_err() {
+                    return Err(refusal(&crate::journal::Error::Closed));
+                },
             }
         }
     }

@@ -45,7 +45,7 @@ async fn the_demo_tells_the_story_and_leaves_nothing_behind() {
         (2, "kill -9"),
         (1, "the journal holds the charge as done; the ledger holds 1 charge"),
         (1, "the journal holds the charge as begun, and no outcome; the ledger holds 1 charge"),
-        (2, "none was paid for again"),
+        (2, "paid before the kill: 1 model call, 653 tokens; after it:"),
         (2, "    mail_receipt {"),
         (1, "Two kills, and each order was charged exactly once."),
     ] {

@@ -1,4 +1,4 @@
-# Everything here sets itself up: a Rust toolchain is all that is needed.
+# Everything here sets itself up. A Rust toolchain is needed, and for the tests Node 20 with npm.
 
 .PHONY: test lint bench demo
 

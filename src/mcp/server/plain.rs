@@ -9,6 +9,7 @@ use rmcp::model::{
 };
 use rmcp::service::{Peer, RequestContext};
 
+use super::elicit::Within;
 use super::session::Session;
 use super::stdio::TakenBack;
 use super::translate::{message, outcome, refusal};
@@ -37,7 +38,7 @@ impl Session {
     ) -> Result<CallToolResult, ErrorData> {
         // Who cannot come back for the result waits for it, whatever it takes.
         let bound = follow::is_for(context).then_some(self.server.plain_wait);
-        match self.wait(id, context, bound).await? {
+        match self.wait(id, context, Within::Call, bound).await? {
             Waited::Ended(end) => outcome(end),
             Waited::Asks(task, asked) => Ok(follow::asks(&task, &asked)),
             Waited::Works(task) => Ok(follow::works(&task)),
@@ -51,6 +52,7 @@ impl Session {
         &self,
         id: TaskId,
         context: &RequestContext<RoleServer>,
+        within: Within,
         bound: Option<Duration>,
     ) -> Result<Waited, ErrorData> {
         let store = self.server.runtime.store();
@@ -84,7 +86,7 @@ impl Session {
             if !asked.is_empty() {
                 if can_be_asked {
                     let (runtime, peer) = (&self.server.runtime, &context.peer);
-                    self.asking.put(runtime, peer, id, asked.clone()).await;
+                    self.asking.put(runtime, peer, within, id, asked.clone()).await;
                 }
                 let in_vain = !can_be_asked || self.asking.all_refused(id, &asked);
                 if bound.is_some() && (in_vain || is_over) {

@@ -30,7 +30,7 @@ use serde_json::{Map, Value, json};
 
 use self::notices::Notices;
 use self::shown::Shown;
-use super::elicit::{self, RELATED_TASK};
+use super::elicit::{self, RELATED_TASK, Within};
 use super::plain::{Waited, nobody_waits};
 use super::questions;
 use super::session::{Session, task_id};
@@ -198,7 +198,7 @@ async fn get(
     if asks && elicit::can_be_asked(context) {
         if was_shown_asking {
             let asked = questions::open(runtime, id).await?;
-            session.asking.put(runtime, &context.peer, id, asked).await;
+            session.asking.put(runtime, &context.peer, Within::Task, id, asked).await;
         }
     } else {
         session.asking.settle(id, &HashSet::new());
@@ -214,7 +214,7 @@ async fn result(
     context: &RequestContext<RoleServer>,
 ) -> Result<Value, ErrorData> {
     session.asking.settle(id, &HashSet::new());
-    let Waited::Ended(end) = session.wait(id, context, None).await? else {
+    let Waited::Ended(end) = session.wait(id, context, Within::Task, None).await? else {
         return Err(nobody_waits(id));
     };
     let mut result = json!(outcome(end)?);

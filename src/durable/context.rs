@@ -160,6 +160,7 @@ impl Context {
         let input = Payload::of(input).map_err(|error| {
             Failure::is_final(format!("the input of child {name:?} has no JSON form: {error}"))
         })?;
+        step::bounded(&input, || format!("the input of child {name:?}"))?;
         let open = self.open(&name).await;
         let ask = Ask {
             kind: StepKind::Child,
@@ -284,6 +285,11 @@ impl Context {
         if name.is_empty() || full.len() > max {
             return Err(Failure::is_final(format!(
                 "a step's name has 1 to {max} bytes, scopes included: {full:?}"
+            )));
+        }
+        if full.contains('#') {
+            return Err(Failure::is_final(format!(
+                "a step's name has no #, which numbers a name that comes again: {full:?}"
             )));
         }
         Ok(full)

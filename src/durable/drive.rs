@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, OptionFuture};
+use futures_util::future::OptionFuture;
 use tracing::{debug, error, info, warn};
 
 use super::context::child_id;
@@ -15,20 +15,22 @@ use super::runtime::Shared;
 use super::step::bounded;
 use super::{Context, Cursor};
 use crate::journal::{
-    Effect, Error, Event, Failure, FailureKind, History, Lease, Record, Result, Signal, StepKind,
-    Wake,
+    Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result, Signal,
+    StepKind, StepState, Wake,
 };
 use crate::limits;
 
 /// What made the driver let go of the function.
 enum Outcome {
-    Returned(Result<crate::journal::Payload, Failure>),
+    Returned(Result<Payload, Failure>),
     Panicked(String),
     Halted(Halt),
     Cancelled(Option<String>),
     /// It waits for nothing but a time or a signal.
     Still {
         earliest_ms: Option<i64>,
+        /// The count of signals and ended children that it knows of.
+        seen: u64,
     },
     /// The process is to stop.
     Stopping,
@@ -42,7 +44,7 @@ pub(super) async fn drive(shared: Arc<Shared>, lease: Lease) {
         Ok(TakenUp::Live(live)) => {
             shared.insert(Arc::clone(&live));
             let result = run(&live).await;
-            shared.remove(task);
+            shared.remove(&lease);
             result
         }
         Ok(TakenUp::Damaged { seq, failure }) => {
@@ -85,11 +87,16 @@ enum TakenUp {
 async fn take_up(shared: &Arc<Shared>, lease: Lease) -> Result<TakenUp> {
     let id = lease.task;
     let task = shared.store.task(id).await?.ok_or(Error::UnknownTask { task: id })?;
-    let (signals, nudges) = shared.store.signals(id).await?;
-    let records = shared.store.history(id, 0).await?;
+    let records = shared.store.history(id, 0).await;
     let damaged = |failure: String| {
         let message = format!("{failure}; the history is kept as it is");
         Ok(TakenUp::Damaged { seq: task.events, failure: Failure::is_final(message) })
+    };
+    let records = match records {
+        Ok(records) => records,
+        // It would be found damaged at every try.
+        Err(error @ Error::Corrupt { .. }) => return damaged(error.to_string()),
+        Err(error) => return Err(error),
     };
     let cursor = match Cursor::new(records) {
         Ok(cursor) => cursor,
@@ -99,18 +106,37 @@ async fn take_up(shared: &Arc<Shared>, lease: Lease) -> Result<TakenUp> {
         return damaged(format!("task {id} has no first event"));
     };
     let seed = *seed;
-    let live = Arc::new(Live::new(Arc::clone(shared), lease, task, seed, cursor, nudges));
+    let live = Arc::new(Live::new(Arc::clone(shared), lease, task, seed, cursor));
     live.record(Event::TaskClaimed { epoch: lease.epoch });
-    live.take_signals(signals);
     Ok(TakenUp::Live(live))
 }
 
+/// Takes in the signals that have come so far, and returns their count with that of ended children.
+/// Waits for the journal where it must, but not past a stop.
+async fn hear(live: &Live) -> Result<u64> {
+    loop {
+        match live.shared.store.signals(live.lease.task).await {
+            Ok((signals, count)) => {
+                live.take_signals(signals);
+                return Ok(count);
+            }
+            Err(error) if error.is_retryable() && !live.shared.stop.is_cancelled() => {
+                warn!(task = %live.lease.task, %error, "waiting for the journal");
+                tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 async fn run(live: &Arc<Live>) -> Result<()> {
+    // Only now: the runtime knows of the task, and tells it of whatever comes later.
+    let seen = hear(live).await?;
     let outcome = match live.cancel_reason() {
         Some(reason) => Outcome::Cancelled(reason),
         None => match start(live) {
-            Some(function) => poll(live, function).await?,
-            None => Outcome::Still { earliest_ms: Some(live.shared.clock.now_ms()) },
+            Some(function) => poll(live, function, seen).await?,
+            None => Outcome::Still { earliest_ms: Some(live.shared.clock.now_ms()), seen },
         },
     };
     let end = match outcome {
@@ -145,33 +171,40 @@ async fn run(live: &Arc<Live>) -> Result<()> {
             let message = live.cursor(|cursor| cancel_message(reason.as_deref(), cursor.history()));
             Event::TaskCancelled { message }
         }
-        Outcome::Still { earliest_ms } => {
-            return release(live, earliest_ms.map_or(Wake::OnSignal, Wake::At)).await;
+        Outcome::Still { earliest_ms, seen } => {
+            return release(live, earliest_ms.map_or(Wake::OnSignal, Wake::At), seen).await;
         }
-        Outcome::Stopping => return release(live, Wake::Now).await,
+        Outcome::Stopping => return release(live, Wake::Now, seen).await,
     };
     cancel_children(live).await?;
     live.record(end);
     live.finish().await
 }
 
-fn start(live: &Arc<Live>) -> Option<BoxFuture<'static, Result<crate::journal::Payload, Failure>>> {
-    let function = live.shared.functions.get(&live.task.function)?;
+/// The function's run. It is called when it is first polled, so that whoever catches its panics
+/// catches those of the call too.
+fn start(live: &Arc<Live>) -> Option<impl Future<Output = Result<Payload, Failure>> + use<>> {
+    let function = Arc::clone(live.shared.functions.get(&live.task.function)?);
     let input = live.cursor(|cursor| match cursor.history().created() {
         Some(Event::TaskCreated { input, .. }) => Some(input.clone()),
         _ => None,
     })?;
-    Some(function.run(Context::new(Arc::clone(live)), input))
+    let ctx = Context::new(Arc::clone(live));
+    Some(async move { function.run(ctx, input).await })
 }
 
 /// Polls the function until there is an outcome. The function is dropped on return, and with it
-/// whatever it had under way.
+/// whatever it had under way. `seen` counts the signals and ended children that it knows of.
 async fn poll(
     live: &Arc<Live>,
-    function: BoxFuture<'static, Result<crate::journal::Payload, Failure>>,
+    function: impl Future<Output = Result<Payload, Failure>>,
+    mut seen: u64,
 ) -> Result<Outcome> {
     let mut function = pin!(AssertUnwindSafe(function).catch_unwind());
     let mut nudges = live.nudges.subscribe();
+    if *nudges.borrow() > seen {
+        nudges.mark_changed();
+    }
     let mut stopping = live.stopping.subscribe();
     let mut still_since: Option<u64> = None;
     loop {
@@ -181,16 +214,20 @@ async fn poll(
         tokio::select! {
             biased;
             out = &mut function => {
-                return Ok(match out {
-                    Ok(result) => Outcome::Returned(result.and_then(|output| {
+                // What halted the task may have been in a branch that the code has dropped.
+                return Ok(match (live.halted(), out) {
+                    (Some(halt), _) => Outcome::Halted(halt),
+                    (None, Ok(result)) => Outcome::Returned(result.and_then(|output| {
                         bounded(&output, || "the task's result".to_owned()).map(|()| output)
                     })),
-                    Err(panic) => Outcome::Panicked(panic_message(panic.as_ref())),
+                    (None, Err(panic)) => Outcome::Panicked(panic_message(panic.as_ref())),
                 });
             }
             Ok(()) = nudges.changed() => {
-                let (signals, _) = live.shared.store.signals(live.lease.task).await?;
-                live.take_signals(signals);
+                // What the function was told of too, and not what the journal has by now: a child
+                // that ends after this must wake a task that is being parked.
+                seen = *nudges.borrow_and_update();
+                hear(live).await?;
                 if let Some(reason) = live.cancel_reason() {
                     return Ok(Outcome::Cancelled(reason));
                 }
@@ -200,7 +237,7 @@ async fn poll(
             Some(()) = park => {
                 let still = live.stillness();
                 if still_since == Some(still.generation) {
-                    return Ok(Outcome::Still { earliest_ms: still.earliest_ms });
+                    return Ok(Outcome::Still { earliest_ms: still.earliest_ms, seen });
                 }
             }
         }
@@ -220,9 +257,8 @@ async fn poll(
 }
 
 /// Commits what is left to commit and gives the lease back.
-async fn release(live: &Live, wake: Wake) -> Result<()> {
+async fn release(live: &Live, wake: Wake, seen: u64) -> Result<()> {
     live.finish().await?;
-    let seen = *live.nudges.borrow();
     live.shared.store.release(&live.lease, wake, seen).await
 }
 
@@ -234,6 +270,10 @@ async fn cancel_children(live: &Live) -> Result<()> {
             steps.filter(|(_, step)| step.kind == StepKind::Child && !step.state.is_finished());
         open.map(|(key, _)| child_id(live.lease.task, key)).collect()
     });
+    if !children.is_empty() {
+        // Where a child cannot be reached now, all of this is done again later, by the journal.
+        live.finish().await?;
+    }
     for child in children {
         let reason = Some("the task that started it has ended".to_owned());
         let now_ms = live.shared.clock.now_ms();
@@ -248,21 +288,26 @@ async fn cancel_children(live: &Live) -> Result<()> {
 
 /// What a cancelled task had done, for a person.
 fn cancel_message(reason: Option<&str>, history: &History) -> String {
-    let named = |finished: bool| {
-        let once = history.steps().filter(move |(_, step)| {
-            step.effect == Effect::Once
-                && matches!(step.kind, StepKind::Run | StepKind::Tool)
-                && if finished {
-                    matches!(step.state, crate::journal::StepState::Completed(_))
-                } else {
-                    matches!(step.state, crate::journal::StepState::Started)
-                }
+    let named = |wanted: fn(&StepState) -> bool| {
+        let once = history.steps().filter(|(_, step)| {
+            step.effect == Effect::Once && matches!(step.kind, StepKind::Run | StepKind::Tool)
         });
-        once.map(|(key, _)| key).collect::<Vec<_>>().join(", ")
+        let named = once.filter(|(_, step)| wanted(&step.state)).map(|(key, _)| key);
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let took_effect = |state: &StepState| matches!(state, StepState::Completed(_));
+    let in_doubt = |state: &StepState| match state {
+        StepState::Started => true,
+        StepState::Waiting { failure, .. } | StepState::Failed(failure) => {
+            failure.kind == FailureKind::InDoubt
+        }
+        StepState::Completed(_) => false,
     };
     let mut message =
         reason.map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
-    for (what, steps) in [("took effect", named(true)), ("may have taken effect", named(false))] {
+    for (what, steps) in
+        [("took effect", named(took_effect)), ("may have taken effect", named(in_doubt))]
+    {
         if !steps.is_empty() {
             message.push_str(&format!("; {what} before that: {steps}"));
         }

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::runtime::Shared;
 use super::{Answer, Cursor, Mismatch};
-use crate::journal::{Error, Event, Failure, Lease, Record, Signal, Task};
+use crate::journal::{Error, Event, Failure, Lease, Payload, Record, Signal, Task};
 use crate::limits;
 
 /// Why a task cannot go on in this process now.
@@ -46,7 +46,7 @@ pub(super) struct Live {
     pub(super) places: Semaphore,
     /// Tells the driver, and only it, to look again.
     changed: Notify,
-    /// The count of signals and ended children that this process knows of.
+    /// The count of signals and ended children that the task was told of in this run.
     pub(super) nudges: watch::Sender<u64>,
     /// The answers that came, by the questions' keys.
     pub(super) answers: watch::Sender<HashMap<String, Answer>>,
@@ -78,7 +78,6 @@ impl Live {
         task: Task,
         seed: u64,
         cursor: Cursor,
-        nudges: u64,
     ) -> Self {
         let state = State {
             cursor,
@@ -100,7 +99,7 @@ impl Live {
             sending: tokio::sync::Mutex::new(()),
             places: Semaphore::new(limits::PARALLEL_STEPS),
             changed: Notify::new(),
-            nudges: watch::Sender::new(nudges),
+            nudges: watch::Sender::new(0),
             answers: watch::Sender::default(),
             stopping: watch::Sender::new(false),
         }
@@ -117,8 +116,10 @@ impl Live {
 
     /// Puts an event down. It is committed by the next [`Live::commit`].
     pub(super) fn record(&self, mut event: Event) {
-        if let Some(failure) = event.failure_mut() {
-            clip(&mut failure.message, limits::FAILURE_MESSAGE_BYTES);
+        match &mut event {
+            Event::CancelRequested { reason: Some(text) }
+            | Event::TaskCancelled { message: text } => clip(text, limits::FAILURE_MESSAGE_BYTES),
+            other => other.failure_mut().into_iter().for_each(trim),
         }
         let at_ms = self.shared.clock.now_ms();
         let mut state = self.state();
@@ -149,8 +150,12 @@ impl Live {
     }
 
     /// Returns once everything put down so far is committed. Never returns when that cannot be: the
-    /// task is halted then.
+    /// task is halted then. Nor does it in a task that was halted before: what was to be committed
+    /// may not even have been put down.
     pub(super) async fn commit(&self) {
+        if self.halted().is_some() {
+            pending::<()>().await;
+        }
         loop {
             match self.try_commit().await {
                 Ok(()) => return,
@@ -298,6 +303,14 @@ impl Live {
     pub(super) async fn change(&self) {
         self.changed.notified().await;
     }
+}
+
+/// Makes a failure one that the journal takes: cuts its message, and leaves out details that are too
+/// large.
+pub(super) fn trim(failure: &mut Failure) {
+    clip(&mut failure.message, limits::FAILURE_MESSAGE_BYTES);
+    let fits = |details: &Payload| details.json().len() <= limits::PAYLOAD_MAX_BYTES;
+    failure.details = failure.details.take().filter(fits);
 }
 
 /// Cuts a text that is too long, and says so.

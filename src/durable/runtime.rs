@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::function::Typed;
-use super::live::Live;
+use super::live::{Halt, Live};
 use super::{Clock, Context, Entropy, Function, SystemClock, drive};
 use crate::journal::{
     End, Error, Failure, Lease, NewTask, Payload, Result, RunnerId, Sent, Signal, Store, TaskId,
@@ -37,8 +38,12 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) functions: HashMap<String, Arc<dyn Function>>,
     pub(super) stop: CancellationToken,
+    /// Drops what has not stopped in time.
+    give_up: CancellationToken,
     entropy: Entropy,
     runner: RunnerId,
+    /// When the leases were last renewed, in Unix milliseconds.
+    renewed_at_ms: AtomicI64,
     /// The names of `functions`, as the store wants them.
     names: Vec<String>,
     live: Mutex<HashMap<TaskId, Arc<Live>>>,
@@ -154,8 +159,10 @@ impl Builder {
             clock: self.clock,
             functions: self.functions,
             stop: CancellationToken::new(),
+            give_up: CancellationToken::new(),
             entropy: self.entropy,
             runner,
+            renewed_at_ms: AtomicI64::new(0),
             names,
             live: Mutex::default(),
             drivers: TaskTracker::new(),
@@ -230,10 +237,14 @@ impl Runtime {
         let shared = &self.shared;
         let now_ms = shared.clock.now_ms();
         let sent = shared.store.signal(task, Signal::Cancel { reason }, now_ms).await?;
+        // A lease of this process is left as it is: its driver hears of the signal by itself.
+        let known = shared.store.task(task).await?;
+        let ours = known.is_some_and(|task| task.runner == Some(shared.runner));
         if sent == Sent::Delivered
+            && !ours
             && let Some(lease) = shared.store.claim_one(shared.runner, task, now_ms).await?
         {
-            shared.drivers.spawn(drive::drive(Arc::clone(shared), lease));
+            shared.drive(lease);
         }
         Ok(sent)
     }
@@ -269,7 +280,8 @@ impl Runtime {
     }
 
     /// Stops: no step begins any more, steps under way get [`limits::SHUTDOWN_GRACE_MS`] to end and
-    /// be recorded, and every task is left to be taken up at once by the next process.
+    /// be recorded and are dropped then, and every task is left to be taken up at once by the next
+    /// process.
     pub async fn shutdown(&self) {
         let shared = &self.shared;
         shared.stop.cancel();
@@ -283,6 +295,10 @@ impl Runtime {
                 "steps were still under way after {} ms; they are in doubt now",
                 limits::SHUTDOWN_GRACE_MS
             );
+            // Nothing of them may go on once another process can take the tasks up. Only code that
+            // blocks its thread does, and is not waited for any longer.
+            shared.give_up.cancel();
+            let _ = tokio::time::timeout(grace, shared.drivers.wait()).await;
         }
         if let Err(error) = shared.store.retire(shared.runner).await {
             debug!(%error, "the leases are left to run out");
@@ -295,11 +311,18 @@ impl Shared {
         if self.stop.is_cancelled() {
             live.stopping.send_replace(true);
         }
-        self.lock().insert(live.lease.task, live);
+        if let Some(former) = self.lock().insert(live.lease.task, live) {
+            // This process had lost the task and has got it back.
+            former.halt(Halt::LeaseLost);
+        }
     }
 
-    pub(super) fn remove(&self, task: TaskId) {
-        self.lock().remove(&task);
+    /// Forgets the task, unless it lives on under a newer lease.
+    pub(super) fn remove(&self, lease: &Lease) {
+        let mut live = self.lock();
+        if live.get(&lease.task).is_some_and(|live| live.lease == *lease) {
+            live.remove(&lease.task);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Arc<Live>>> {
@@ -317,8 +340,21 @@ impl Shared {
     }
 
     async fn renew(&self) -> Result<()> {
-        let until_ms = self.clock.now_ms().saturating_add_unsigned(limits::LEASE_MS);
-        self.store.renew(self.runner, until_ms).await
+        let now_ms = self.clock.now_ms();
+        let until_ms = now_ms.saturating_add_unsigned(limits::LEASE_MS);
+        self.store.renew(self.runner, until_ms).await?;
+        self.renewed_at_ms.store(now_ms, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Renews the leases where that is overdue: a process that was stopped for a while must not take
+    /// up tasks on leases that have run out.
+    async fn renew_if_overdue(&self) -> Result<()> {
+        let since_ms = self.clock.now_ms() - self.renewed_at_ms.load(Ordering::Relaxed);
+        if since_ms.unsigned_abs() > 2 * limits::LEASE_RENEW_MS {
+            self.renew().await?;
+        }
+        Ok(())
     }
 
     /// Renews the leases and removes what has expired.
@@ -383,42 +419,51 @@ impl Shared {
         if places == 0 {
             return Ok(None);
         }
+        self.renew_if_overdue().await?;
         let now_ms = self.clock.now_ms();
-        let (leases, next_due_ms) = match &self.own {
+        match &self.own {
             None => {
-                let leases = self.store.claim(self.runner, &self.names, now_ms, places).await?;
-                (leases, self.store.next_due(&self.names).await?)
+                for lease in self.store.claim(self.runner, &self.names, now_ms, places).await? {
+                    self.drive(lease);
+                }
+                self.store.next_due(&self.names).await
             }
-            Some(own) => self.claim_own(own, now_ms).await?,
-        };
-        for lease in leases {
-            let shared = Arc::clone(self);
-            self.drivers.spawn(async move {
-                drive::drive(Arc::clone(&shared), lease).await;
-                shared.look.notify_one();
-            });
+            Some(own) => self.claim_own(own, now_ms).await,
         }
-        Ok(next_due_ms)
+    }
+
+    /// Drives a task on the side. Every lease comes here at once: one that is dropped is held by
+    /// this process and run by nobody.
+    fn drive(self: &Arc<Self>, lease: Lease) {
+        let shared = Arc::clone(self);
+        self.drivers.spawn(async move {
+            let driven = drive::drive(Arc::clone(&shared), lease);
+            shared.give_up.run_until_cancelled(driven).await;
+            shared.look.notify_one();
+        });
     }
 
     async fn claim_own(
-        &self,
+        self: &Arc<Self>,
         own: &Mutex<HashSet<TaskId>>,
         now_ms: i64,
-    ) -> Result<(Vec<Lease>, Option<i64>)> {
+    ) -> Result<Option<i64>> {
         let ids: Vec<_> =
             own.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        let (mut leases, mut next_due_ms) = (Vec::new(), None);
+        let mut next_due_ms = None;
         for id in ids {
             match self.store.task(id).await? {
                 Some(task) if !task.status.is_ended() => match task.wake_at_ms {
+                    // A child that only others can run is theirs to claim.
+                    _ if !self.functions.contains_key(&task.function) => {}
                     // A runner that died leaves its tasks without a time to wake at.
                     None if task.runner == Some(self.runner) => {}
                     Some(at_ms) if at_ms > now_ms => {
                         next_due_ms = Some(next_due_ms.map_or(at_ms, |due: i64| due.min(at_ms)));
                     }
                     Some(_) | None if task.runner.is_some() || task.wake_at_ms.is_some() => {
-                        leases.extend(self.store.claim_one(self.runner, id, now_ms).await?);
+                        let lease = self.store.claim_one(self.runner, id, now_ms).await?;
+                        lease.into_iter().for_each(|lease| self.drive(lease));
                     }
                     _ => {}
                 },
@@ -427,6 +472,6 @@ impl Shared {
                 }
             }
         }
-        Ok((leases, next_due_ms))
+        Ok(next_due_ms)
     }
 }

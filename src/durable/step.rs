@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::live::{Halt, Live};
+use super::live::{Halt, Live, trim};
 use super::{Ask, Context, Decision, RetryPolicy};
 use crate::journal::{Effect, Event, Failure, FailureKind, Hash, Payload, StepKind};
 use crate::limits;
@@ -204,10 +204,12 @@ impl Rules {
             }
         };
         loop {
-            let failure = match self.attempt(live, key, number, code).await {
+            let mut failure = match self.attempt(live, key, number, code).await {
                 Ok(output) => return Ok(output),
                 Err(failure) => failure,
             };
+            // The code is told what is recorded, and so the same on every replay.
+            trim(&mut failure);
             let wait_ms = self
                 .may_retry(&failure)
                 .then(|| self.retry.wait_ms(live.seed, key, number, &failure));

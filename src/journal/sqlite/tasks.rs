@@ -193,13 +193,17 @@ fn status(word: &str) -> Option<Status> {
     .find(|status| status.as_str() == word)
 }
 
-/// See [`Store::purge`](crate::journal::Store::purge).
+/// See [`Store::purge`](crate::journal::Store::purge). A child is kept while its parent runs: one
+/// that is gone would be started, and would run, once more.
 pub(super) fn purge(tx: &Tx<'_>, now_ms: i64, limit: usize) -> Result<usize, Fault> {
     let expired: Vec<i64> = tx
         .prepare_cached(
             "SELECT number FROM tasks WHERE ttl_ms IS NOT NULL
                  AND status NOT IN ('working', 'input_required')
                  AND created_at_ms + ttl_ms <= ?1
+                 AND NOT EXISTS (
+                     SELECT 1 FROM tasks AS above WHERE above.id = tasks.parent
+                         AND above.status IN ('working', 'input_required'))
              ORDER BY created_at_ms + ttl_ms LIMIT ?2",
         )?
         .query_map([now_ms, sql_limit(limit)], |row| row.get(0))?

@@ -1,0 +1,25 @@
+//! The durable functions of a user, one file a concern: what they are promised when steps fail,
+//! clocks jump, people cancel, code changes, processes die and disks fill up.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../support/faulty.rs"]
+mod faulty;
+#[path = "../support/scratch.rs"]
+mod scratch;
+
+mod bench;
+mod cancel;
+mod children;
+mod in_doubt;
+mod mismatch;
+mod names;
+mod outage;
+mod own;
+mod panics;
+mod retries;
+mod shutdown;
+mod sizes;
+mod takeover;
+mod timers;
+mod valve;

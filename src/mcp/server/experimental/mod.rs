@@ -192,16 +192,16 @@ async fn get(
 ) -> Result<Value, ErrorData> {
     let task = session.find(id).await?;
     let runtime = &session.server.runtime;
-    let shown = Shown::of(runtime, &task).await?;
+    let mut shown = Shown::of(runtime, &task).await?;
     let asks = shown.status == "input_required";
     let was_shown_asking = session.experimental.was_shown_asking(id, asks);
-    if asks && elicit::can_be_asked(context) {
-        if was_shown_asking {
-            let asked = questions::open(runtime, id).await?;
-            session.asking.put(runtime, &context.peer, Within::Task, id, asked).await;
-        }
-    } else {
+    if !asks {
         session.asking.settle(id, &HashSet::new());
+    } else if !elicit::can_be_asked(context) {
+        shown.cannot_be_asked();
+    } else if was_shown_asking {
+        let asked = questions::open(runtime, id).await?;
+        session.asking.put(runtime, &context.peer, Within::Task, id, asked).await;
     }
     shown.json()
 }

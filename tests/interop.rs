@@ -1,7 +1,7 @@
 //! Clients from npm, written by the protocol's own people, against the fixtures over stdio: in both
 //! dialects of Tasks and without any, and across a `kill -9` of the server.
 //!
-//! What each does is in `tests/interop/*.mjs`. The packages are pinned there, and installed below
+//! What each does is in `tests/interop/clients/*.mjs`. The packages are pinned there, and installed below
 //! `target` by the first test that needs them. Node 20 or later with npm must be there.
 
 #![allow(
@@ -32,7 +32,7 @@ async fn installed() -> &'static Path {
 }
 
 async fn install() -> PathBuf {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/clients");
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
     fs::create_dir_all(&to).unwrap();
     for file in FILES {

@@ -212,3 +212,38 @@ pub const SCRIPT_LATENCY_MAX_MS: u64 = 10 * 60 * 1000;
 
 /// How many calls a script remembers as failing on purpose. Past it, it forgets them all.
 pub const SCRIPT_FAILING_CALLS: usize = 4096;
+
+/// HTTP connections at once. More wait to be accepted.
+pub const HTTP_CONNECTIONS: usize = 1_024;
+
+/// Sessions of HTTP clients that speak a protocol before 2026-07-28. Each holds a few tasks of the
+/// async runtime, and rmcp drops it after five minutes without a request.
+pub const HTTP_SESSIONS: usize = 1_024;
+
+/// The longest body of an HTTP request. Smaller than [`MESSAGE_MAX_BYTES`], because a thousand
+/// connections may send one at a time; what large inputs need goes over stdio.
+pub const HTTP_BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a request's body may take to arrive.
+pub const HTTP_BODY_MS: u64 = 30_000;
+
+/// How long a request's head may take to arrive, and how long a connection may stay open between two
+/// requests.
+pub const HTTP_HEADER_MS: u64 = 30_000;
+
+/// The longest head of an HTTP request. Tokens take the most room in it.
+pub const HTTP_HEADER_MAX_BYTES: usize = 64 * 1024;
+
+/// The wait before the next connection is accepted when one could not be: out of file descriptors,
+/// as a rule.
+pub const HTTP_ACCEPT_RETRY_MS: u64 = 100;
+
+/// How long a stopping server waits for requests that it has let in. Calls that wait for a task end
+/// at once, so this is for slow readers.
+pub const HTTP_DRAIN_MS: u64 = 2_000;
+
+/// How long a connection may take to close once nothing is waited for.
+pub const HTTP_CLOSE_MS: u64 = 500;
+
+/// How long an answer to `/readyz` stands: each look at the journal is a commit.
+pub const READY_MS: u64 = 1_000;

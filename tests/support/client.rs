@@ -7,7 +7,7 @@ use std::time::Duration;
 use relight::durable::{Builder, Context, Runtime, StartTask};
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{Failure, Payload, Store};
-use relight::mcp::server::{Options, Served, Server};
+use relight::mcp::server::{Options, Served, Server, TaskSupport};
 use serde_json::{Value, json};
 use tokio::io::{
     AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf,
@@ -61,6 +61,8 @@ pub(crate) fn tool(name: &str, schema: Value) -> Served {
         description: Some(format!("The fixture {name}.")),
         input_schema: Payload::of(&schema).unwrap(),
         output_schema: None,
+        task_support: TaskSupport::default(),
+        asks_first: false,
         start: Arc::new(move |input| StartTask::new(function.clone(), function.clone(), input)),
     }
 }

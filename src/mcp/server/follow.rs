@@ -161,9 +161,9 @@ impl Follower {
         self.arguments.check(&self.shown.name, &arguments)?;
         let answered = match self.which {
             Which::Status => status(session, read(arguments)?, context).await,
-            Which::Answer => answer(session, read(arguments)?).await,
-            Which::Cancel => cancel(session, read(arguments)?).await,
-            Which::List => list(session, read(arguments)?).await,
+            Which::Answer => answer(session, read(arguments)?, context).await,
+            Which::Cancel => cancel(session, read(arguments)?, context).await,
+            Which::List => list(session, read(arguments)?, context).await,
         };
         answered.or_else(|error| match error.code {
             rmcp::model::ErrorCode::INVALID_PARAMS => Ok(error_result(error.message.into_owned())),
@@ -199,9 +199,10 @@ async fn status(
 async fn answer(
     session: &Session,
     arguments: AnswerArguments,
+    context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResult, ErrorData> {
     let AnswerArguments { task_id: id, question, action, content } = arguments;
-    let task = session.find(task_id(&id)?).await?;
+    let task = session.find(task_id(&id)?, context).await?;
     let asked = match task.status {
         Status::InputRequired => questions::open(&session.server.runtime, task.id).await?,
         _ => InputRequests::new(),
@@ -230,8 +231,9 @@ async fn answer(
 async fn cancel(
     session: &Session,
     arguments: CancelArguments,
+    context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResult, ErrorData> {
-    let task = session.find(task_id(&arguments.task_id)?).await?;
+    let task = session.find(task_id(&arguments.task_id)?, context).await?;
     let reason = Some("the client cancelled the task".to_owned());
     let sent = session.server.runtime.cancel(task.id, reason).await;
     Ok(text(match sent.map_err(|error| refusal(&error))? {
@@ -240,9 +242,13 @@ async fn cancel(
     }))
 }
 
-async fn list(session: &Session, arguments: ListArguments) -> Result<CallToolResult, ErrorData> {
+async fn list(
+    session: &Session,
+    arguments: ListArguments,
+    context: &RequestContext<RoleServer>,
+) -> Result<CallToolResult, ErrorData> {
     let after = arguments.cursor.as_deref().map(task_id).transpose()?;
-    let (tasks, next) = session.page(after).await?;
+    let (tasks, next) = session.page(after, context).await?;
     let mut lines: Vec<_> = tasks.iter().map(line).collect();
     if lines.is_empty() {
         lines.push("No tasks.".to_owned());

@@ -1,22 +1,26 @@
-//! Durable functions as MCP tools: over stdio, for clients with the Tasks extension (protocol
+//! Durable functions as MCP tools: over stdio and HTTP, for clients with the Tasks extension (protocol
 //! 2026-07-28), with the experimental Tasks before it (2025-11-25), and with none.
 //!
 //! ```text
-//! stdin ── Stdio ── rmcp ── Session ──┬── translate      the extension
-//!            │                        ├── experimental   the older Tasks, which rmcp has not
-//!            └─ experimental::wire    ├── plain, follow  no Tasks: calls that wait, tools to follow
-//!                                     └── durable::Runtime ── journal
+//! stdin ── Stdio ──┬── rmcp ── Session ──┬── translate      the extension
+//! HTTP ─── http ───┘                     ├── experimental   the older Tasks, which rmcp has not
+//!                                        ├── plain, follow  no Tasks: calls that wait, tools to follow
+//!                                        └── durable::Runtime ── journal
 //! ```
 //!
 //! A call is answered with a handle only after its task is committed. From then on the client may
 //! come and go: the answer is the journal's, and this code decides nothing about a task.
 
 mod arguments;
+mod calls;
 mod elicit;
 mod experimental;
 mod follow;
+mod http;
+mod owner;
 mod plain;
 mod questions;
+mod rounds;
 mod session;
 mod stdio;
 mod translate;
@@ -31,6 +35,9 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
+
+pub use self::http::{HttpError, HttpOptions, HttpServer, Identify, Refusal};
+pub use self::owner::Owner;
 
 use self::arguments::Arguments;
 use self::follow::Follower;
@@ -53,9 +60,38 @@ pub struct Served {
     pub input_schema: Payload,
     /// JSON Schema of what it returns, where that is an object.
     pub output_schema: Option<Payload>,
+    /// Whether its calls are answered with a task.
+    pub task_support: TaskSupport,
+    /// Whether its first questions are asked before the call is answered with a task, of clients that
+    /// can be asked so: as the call's own result, which the client answers by calling again. The
+    /// function should ask them before it does anything that takes long.
+    pub asks_first: bool,
     /// Makes a task of a call's arguments, which have passed the schema. The idempotency key of the
     /// call is put in afterwards.
     pub start: Arc<dyn Fn(Payload) -> StartTask + Send + Sync>,
+}
+
+/// Whether a tool's calls are answered with a task, to a client that knows what to do with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TaskSupport {
+    /// They are, and other clients wait for the result.
+    #[default]
+    Optional,
+    /// They are, and other clients cannot call the tool.
+    Required,
+    /// They never are: every client waits for the result.
+    Forbidden,
+}
+
+impl TaskSupport {
+    /// The word of the experimental dialect.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Optional => "optional",
+            Self::Required => "required",
+            Self::Forbidden => "forbidden",
+        }
+    }
 }
 
 impl Served {
@@ -69,6 +105,8 @@ impl Served {
             // A schema is made of JSON and has a JSON form.
             input_schema: Payload::of(&schema_for!(In)).unwrap_or_else(|_| Payload::null()),
             output_schema: None,
+            task_support: TaskSupport::default(),
+            asks_first: false,
             start: Arc::new(move |arguments| StartTask::new(&function, &function, arguments)),
         }
     }
@@ -169,6 +207,11 @@ impl Server {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// The requests of one client, until `stop` is cancelled.
+    fn session(&self, stop: CancellationToken) -> Session {
+        Session::new(Arc::clone(&self.inner), stop)
+    }
+
     /// Serves the client on stdin and stdout until it goes away or `stop` is cancelled. Nothing else
     /// may write to stdout meanwhile.
     ///
@@ -190,7 +233,7 @@ impl Server {
     {
         // Whoever waits for a task stops when the client has gone: rmcp would let them wait on.
         let gone = stop.child_token();
-        let session = Session::new(Arc::clone(&self.inner), gone.clone());
+        let session = self.session(gone.clone());
         let stdio = Stdio::new(read, write, gone);
         let running = session.serve_with_ct(stdio, stop.child_token()).await;
         match running {

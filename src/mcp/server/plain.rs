@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    CallToolResult, ErrorData, InputRequests, ProgressNotificationParam, ProgressToken,
+    CallToolResponse, CallToolResult, ErrorData, InputRequests, ProgressNotificationParam,
+    ProgressToken,
 };
 use rmcp::service::{Peer, RequestContext};
 
+use super::calls::TakenBack;
 use super::elicit::Within;
+use super::rounds::{self, Round};
 use super::session::Session;
-use super::stdio::TakenBack;
 use super::translate::{message, outcome, refusal};
 use super::{elicit, follow, questions};
 use crate::journal::{End, Error, Status, Task, TaskId};
+use crate::mcp::IDEMPOTENCY_KEY;
 
 /// What a wait for a task has come to.
 pub(super) enum Waited {
@@ -29,25 +32,40 @@ pub(super) enum Waited {
 }
 
 impl Session {
-    /// Answers the call that started this task. A client that takes its call back stops the task;
-    /// one that is merely gone does not.
+    /// Answers the call that started this task. With `handle`, the answer is the task as soon as it
+    /// asks nothing any more. A client that takes its call back stops the task; one that is merely
+    /// gone does not.
     pub(super) async fn plain_call(
         &self,
         id: TaskId,
+        mut round: Round,
+        handle: bool,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<CallToolResponse, ErrorData> {
         // Who cannot come back for the result waits for it, whatever it takes.
         let bound = follow::is_for(context).then_some(self.server.plain_wait);
-        match self.wait(id, context, Within::Call, bound).await? {
-            Waited::Ended(end) => outcome(end),
-            Waited::Asks(task, asked) => Ok(follow::asks(&task, &asked)),
-            Waited::Works(task) => Ok(follow::works(&task)),
-            Waited::GivenUp => self.given_up(id, context).await,
+        loop {
+            let result = match self.wait(id, context, Within::Call, bound).await? {
+                Waited::Ended(_) if handle => return self.handle(id, context).await,
+                Waited::Ended(end) => outcome(end)?,
+                Waited::Asks(task, asked) if rounds::are_for(context) => {
+                    match round.meet(&self.server.runtime, &task, asked).await? {
+                        Some(asks) => return Ok(CallToolResponse::InputRequired(asks)),
+                        None if handle => return self.handle(id, context).await,
+                        None => continue,
+                    }
+                }
+                Waited::Asks(task, asked) => follow::asks(&task, &asked),
+                Waited::Works(task) => follow::works(&task),
+                Waited::GivenUp => self.given_up(id, context).await?,
+            };
+            return Ok(CallToolResponse::Complete(result));
         }
     }
 
     /// Waits for a task's end, telling its progress and asking its questions meanwhile. With a
-    /// bound, the wait ends no later, and at a question that the client cannot be asked.
+    /// bound, the wait ends no later, and at a question that the client cannot be asked. For a client
+    /// that is asked by the answer to its call, it ends at any question.
     pub(super) async fn wait(
         &self,
         id: TaskId,
@@ -70,7 +88,7 @@ impl Session {
         loop {
             changes.mark_unchanged();
             asking.mark_unchanged();
-            let task = self.find(id).await?;
+            let task = self.find(id, context).await?;
             progress.tell(&task).await;
             if task.status.is_ended()
                 && let Some(end) = store.end(id).await.map_err(|error| refusal(&error))?
@@ -84,6 +102,9 @@ impl Session {
             };
             self.asking.settle(id, &asked.keys().cloned().collect());
             if !asked.is_empty() {
+                if rounds::are_for(context) {
+                    return Ok(Waited::Asks(task, asked));
+                }
                 if can_be_asked {
                     let (runtime, peer) = (&self.server.runtime, &context.peer);
                     self.asking.put(runtime, peer, within, id, asked.clone()).await;
@@ -97,17 +118,22 @@ impl Session {
                 return Ok(Waited::Works(task));
             }
             tokio::select! {
+                // A stop also ends connections, which must not count as a call taken back.
+                biased;
+                () = self.stop.cancelled() => return Err(stopping(id)),
+                () = context.ct.cancelled() => return Ok(Waited::GivenUp),
+                () = &mut passed => is_over = true,
                 changed = changes.changed() => if changed.is_err() {
                     return Err(refusal(&Error::Closed));
                 },
                 () = asking.changed() => {}
-                () = &mut passed => is_over = true,
-                () = context.ct.cancelled() => return Ok(Waited::GivenUp),
-                () = self.stop.cancelled() => return Err(stopping(id)),
             }
         }
     }
 
+    /// Over HTTP without a session, to close the stream is how a call is taken back, and a broken
+    /// connection looks the same. There a call with an idempotency key is one that will be issued
+    /// again, and its task goes on.
     async fn given_up(
         &self,
         id: TaskId,
@@ -116,7 +142,9 @@ impl Session {
         let taken_back = context
             .extensions
             .get::<TakenBack>()
-            .is_none_or(|TakenBack(token)| token.is_cancelled());
+            .map_or(context.meta.get(IDEMPOTENCY_KEY).is_none(), |TakenBack(token)| {
+                token.is_cancelled()
+            });
         self.asking.settle(id, &HashSet::new());
         if taken_back {
             let reason = Some("the client cancelled its call".to_owned());

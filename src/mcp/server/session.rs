@@ -9,18 +9,20 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CreateTaskResult, CustomRequest,
     CustomResult, ErrorCode, ErrorData, GetTaskParams, GetTaskResult, InitializeRequestParams,
     InitializeResult, InputRequests, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-    ServerConfig, UpdateTaskParams,
+    ServerConfig, TASKS_EXTENSION_ID, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::elicit::Asking;
 use super::follow::Follower;
+use super::rounds::{self, Round};
 use super::translate::{detailed, refusal, task};
-use super::{Inner, Tool, experimental, follow, questions};
+use super::{Inner, Owner, TaskSupport, Tool, experimental, follow, questions};
+use crate::durable::StartTask;
 use crate::journal::{Filter, Payload, Status, Task, TaskId};
 use crate::limits;
 use crate::mcp::IDEMPOTENCY_KEY;
@@ -72,14 +74,14 @@ impl Session {
         followers.iter().find(|tool| tool.shown.name == name).filter(|_| follow::is_for(context))
     }
 
-    /// Commits a task for a call, to be kept for as long as the client asks, and no longer than the
+    /// Makes a task of a call, to be kept for as long as the client asks, and no longer than the
     /// server would.
-    pub(super) async fn start(
+    fn prepare(
         &self,
         request: CallToolRequestParams,
         ttl_ms: Option<u64>,
         context: &RequestContext<RoleServer>,
-    ) -> Result<TaskId, ErrorData> {
+    ) -> Result<StartTask, ErrorData> {
         let tool = self.tool(&request.name)?;
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         tool.arguments.check(&tool.served.name, &arguments)?;
@@ -87,6 +89,7 @@ impl Session {
             ErrorData::invalid_params(format!("the arguments cannot be stored: {error}"), None)
         })?;
         let mut start = (tool.served.start)(input);
+        start.owner = Owner::of(context).0;
         start.ttl_ms = [start.ttl_ms, ttl_ms].into_iter().flatten().min();
         if let Some(key) = context.meta.get(IDEMPOTENCY_KEY) {
             let Some(key) = key.as_str() else {
@@ -95,13 +98,53 @@ impl Session {
             };
             start.idempotency_key = Some(key.to_owned());
         }
+        Ok(start)
+    }
+
+    /// Commits a task for a call.
+    pub(super) async fn start(
+        &self,
+        request: CallToolRequestParams,
+        ttl_ms: Option<u64>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<TaskId, ErrorData> {
+        let start = self.prepare(request, ttl_ms, context)?;
         self.server.runtime.start(start).await.map_err(|error| refusal(&error))
     }
 
-    pub(super) async fn find(&self, id: TaskId) -> Result<Task, ErrorData> {
+    /// The task of a call that is made again with answers.
+    async fn resume(
+        &self,
+        state: &str,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<TaskId, ErrorData> {
+        let again = self.prepare(request, None, context)?;
+        let task = self.find(rounds::task(state)?, context).await?;
+        if task.name != again.name || task.function != again.function {
+            return Err(rounds::unknown_state());
+        }
+        Ok(task.id)
+    }
+
+    pub(super) async fn handle(
+        &self,
+        id: TaskId,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let started = self.find(id, context).await?;
+        Ok(CallToolResponse::Task(CreateTaskResult::new(task(&started))))
+    }
+
+    /// One of the caller's own tasks. Another owner's is unknown here.
+    pub(super) async fn find(
+        &self,
+        id: TaskId,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Task, ErrorData> {
         match self.server.runtime.store().task(id).await {
-            Ok(Some(task)) => Ok(task),
-            Ok(None) => Err(refusal(&crate::journal::Error::UnknownTask { task: id })),
+            Ok(Some(task)) if Owner::of(context).owns(&task) => Ok(task),
+            Ok(_) => Err(refusal(&crate::journal::Error::UnknownTask { task: id })),
             Err(error) => Err(refusal(&error)),
         }
     }
@@ -114,9 +157,11 @@ impl Session {
     pub(super) async fn page(
         &self,
         after: Option<TaskId>,
+        context: &RequestContext<RoleServer>,
     ) -> Result<(Vec<Task>, Option<TaskId>), ErrorData> {
         let limit = limits::TASK_PAGE;
-        let filter = Filter { owner: Some(None), after, limit, ..Filter::default() };
+        let owner = Some(Owner::of(context).0);
+        let filter = Filter { owner, after, limit, ..Filter::default() };
         let found = self.server.runtime.store().tasks(filter).await;
         let mut tasks = found.map_err(|error| refusal(&error))?;
         let next = tasks.last().filter(|_| tasks.len() == limit).map(|task| task.id);
@@ -125,13 +170,31 @@ impl Session {
     }
 }
 
+/// Whether the request is of the protocol that has the extension.
+pub(super) fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context
+        .protocol_version()
+        .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+}
+
 /// Whether the request may be answered with a task: it must be of the protocol that has the
 /// extension, and declare it. A declaration of an older session counts for nothing.
 pub(super) fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
-    let modern = context
-        .protocol_version()
-        .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
-    modern && context.client_capabilities().is_some_and(|client| client.supports_tasks())
+    is_modern(context)
+        && context.client_capabilities().is_some_and(|client| client.supports_tasks())
+}
+
+/// The answer to a client that cannot call the tool, in the words of its protocol.
+fn needs_tasks(tool: &str, context: &RequestContext<RoleServer>) -> ErrorData {
+    let message =
+        format!("tool {tool:?} answers with a task, and this client has not declared Tasks");
+    if is_modern(context) {
+        let required = json!({"extensions": {TASKS_EXTENSION_ID: {}}});
+        let data = json!({"requiredCapabilities": required});
+        ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, message, Some(data))
+    } else {
+        ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
+    }
 }
 
 pub(super) fn task_id(text: &str) -> Result<TaskId, ErrorData> {
@@ -155,6 +218,10 @@ impl ServerHandler for Session {
         Ok(result)
     }
 
+    fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
+        self.tool(name).ok().map(|tool| tool.shown.clone())
+    }
+
     async fn list_tools(
         &self,
         _page: Option<PaginatedRequestParams>,
@@ -165,26 +232,36 @@ impl ServerHandler for Session {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if let Some(follower) = self.follower(&request.name, &context) {
             return follower.call(self, request, &context).await.map(CallToolResponse::Complete);
         }
-        let id = self.start(request, None, &context).await?;
-        if takes_tasks(&context) {
-            let started = self.find(id).await?;
-            return Ok(CallToolResponse::Task(CreateTaskResult::new(task(&started))));
+        let served = &self.tool(&request.name)?.served;
+        let handle = takes_tasks(&context) && served.task_support != TaskSupport::Forbidden;
+        if served.task_support == TaskSupport::Required && !handle {
+            return Err(needs_tasks(&served.name, &context));
         }
-        self.plain_call(id, &context).await.map(CallToolResponse::Complete)
+        if handle && !(served.asks_first && rounds::are_for(&context)) {
+            let id = self.start(request, None, &context).await?;
+            return self.handle(id, &context).await;
+        }
+        let answers = request.input_responses.take().unwrap_or_default();
+        let round = Round { answers, is_first: request.request_state.is_none() };
+        let id = match request.request_state.take() {
+            Some(state) => self.resume(&state, request, &context).await?,
+            None => self.start(request, None, &context).await?,
+        };
+        self.plain_call(id, round, handle, &context).await
     }
 
     async fn get_task(
         &self,
         request: GetTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let task = self.find(task_id(&request.task_id)?).await?;
+        let task = self.find(task_id(&request.task_id)?, &context).await?;
         let end = if task.status.is_ended() {
             self.server.runtime.store().end(task.id).await.map_err(|error| refusal(&error))?
         } else {
@@ -200,20 +277,20 @@ impl ServerHandler for Session {
     async fn update_task(
         &self,
         request: UpdateTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let task = self.find(task_id(&request.task_id)?).await?;
+        let task = self.find(task_id(&request.task_id)?, &context).await?;
         questions::answer(&self.server.runtime, task.id, request.input_responses).await
     }
 
     async fn cancel_task(
         &self,
         request: CancelTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let id = task_id(&request.task_id)?;
+        let task = self.find(task_id(&request.task_id)?, &context).await?;
         let reason = Some("the client cancelled the task".to_owned());
-        self.server.runtime.cancel(id, reason).await.map_err(|error| refusal(&error))?;
+        self.server.runtime.cancel(task.id, reason).await.map_err(|error| refusal(&error))?;
         Ok(())
     }
 
@@ -239,7 +316,7 @@ impl ServerHandler for Session {
             "tasks/get" => unreadable::<GetTaskParams>(params),
             "tasks/update" => unreadable::<UpdateTaskParams>(params),
             "tasks/cancel" => unreadable::<CancelTaskParams>(params),
-            "initialize" => unreadable::<InitializeRequestParams>(params),
+            "initialize" if !is_modern(&context) => unreadable::<InitializeRequestParams>(params),
             _ => None,
         };
         Err(match wrong {

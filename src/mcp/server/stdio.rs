@@ -4,15 +4,12 @@
 //! says where it has an answer, and what comes out of turn before the handshake is dropped (rmcp
 //! would end the connection).
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientNotification, ClientRequest, ErrorData, GetExtensions, GetMeta, JsonRpcMessage,
-    ProtocolVersion, RequestId, ServerResult,
+    ClientRequest, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -20,18 +17,11 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::calls::Calls;
 use super::experimental::wire;
 use crate::limits;
 use crate::mcp::head;
 use crate::mcp::lines::{Line, LineReader, LineWriter};
-
-/// In the extensions of a `tools/call`: cancelled when the client takes the call back, and not when
-/// it merely goes away, which rmcp tells in the same way.
-#[derive(Clone)]
-pub(super) struct TakenBack(pub(super) CancellationToken);
-
-/// The calls that are not answered yet.
-type Calls = Arc<Mutex<HashMap<RequestId, CancellationToken>>>;
 
 pub(super) struct Stdio<R, W> {
     read: LineReader<R>,
@@ -113,27 +103,14 @@ where
         &mut self,
         mut message: RxJsonRpcMessage<RoleServer>,
     ) -> Option<RxJsonRpcMessage<RoleServer>> {
-        match &mut message {
+        match &message {
             JsonRpcMessage::Request(request) => {
                 self.shaken_hands |= ends_handshake(&request.request);
-                if let ClientRequest::CallToolRequest(call) = &mut request.request {
-                    let taken_back = CancellationToken::new();
-                    call.extensions_mut().insert(TakenBack(taken_back.clone()));
-                    lock(&self.calls).insert(request.id.clone(), taken_back);
-                }
             }
             _ if !self.shaken_hands => return None,
-            JsonRpcMessage::Notification(notification) => {
-                if let ClientNotification::CancelledNotification(cancelled) =
-                    &notification.notification
-                    && let Some(id) = &cancelled.params.request_id
-                    && let Some(taken_back) = lock(&self.calls).remove(id)
-                {
-                    taken_back.cancel();
-                }
-            }
             _ => {}
         }
+        self.calls.received(&mut message);
         Some(message)
     }
 }
@@ -149,14 +126,7 @@ where
         &mut self,
         message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        let answered = match &message {
-            JsonRpcMessage::Response(response) => Some(&response.id),
-            JsonRpcMessage::Error(error) => error.id.as_ref(),
-            _ => None,
-        };
-        if let Some(id) = answered {
-            lock(&self.calls).remove(id);
-        }
+        self.calls.sent(&message);
         let write = self.write.clone();
         let initialized = self.initialized(&message);
         async move {
@@ -179,10 +149,6 @@ where
         self.write.close().await;
         Ok(())
     }
-}
-
-fn lock(calls: &Calls) -> std::sync::MutexGuard<'_, HashMap<RequestId, CancellationToken>> {
-    calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The answer to a line that is no message; `None` for a notification, which has no answer.

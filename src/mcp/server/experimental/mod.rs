@@ -35,6 +35,7 @@ use super::plain::{Waited, nobody_waits};
 use super::questions;
 use super::session::{Session, task_id};
 use super::translate::{outcome, refusal};
+use super::{TaskSupport, Tool};
 use crate::journal::{Sent, Task, TaskId};
 use crate::limits;
 
@@ -123,10 +124,10 @@ pub(super) async fn answer(
             let GetTaskParams { task_id: id, .. } = read("tasks/result", params)?;
             result(session, task_id(&id)?, context).await
         }
-        Method::List => list(session, read("tasks/list", or_empty(params))?).await,
+        Method::List => list(session, read("tasks/list", or_empty(params))?, context).await,
         Method::Cancel => {
             let CancelTaskParams { task_id: id, .. } = read("tasks/cancel", params)?;
-            cancel(session, task_id(&id)?).await
+            cancel(session, task_id(&id)?, context).await
         }
     }
 }
@@ -146,8 +147,9 @@ fn list_tools(session: &Session, context: &RequestContext<RoleServer>) -> Value 
         .tools(context)
         .into_iter()
         .map(|tool| {
-            let follows = session.follower(&tool.name, context).is_some();
-            let support = if follows { "forbidden" } else { "optional" };
+            let served = session.tool(&tool.name).map(|tool| tool.served.task_support);
+            // The others are tools that follow tasks.
+            let support = served.unwrap_or(TaskSupport::Forbidden).as_str();
             let mut shown = json!(tool);
             shown["execution"] = json!({"taskSupport": support});
             shown
@@ -171,12 +173,14 @@ async fn call_tool(
     let task = params.as_object_mut().and_then(|params| params.remove("task")).unwrap_or_default();
     let TaskParams { ttl } = read("tools/call (task)", task)?;
     let request: CallToolRequestParams = read("tools/call", params)?;
-    if session.follower(&request.name, context).is_some() {
+    let follows = session.follower(&request.name, context).is_some();
+    let served = |tool: &Tool| tool.served.task_support;
+    if follows || session.tool(&request.name).map(served)? == TaskSupport::Forbidden {
         let message = format!("{} cannot be called as a task", request.name);
         return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
     }
     let id = session.start(request, ttl, context).await?;
-    let task = session.find(id).await?;
+    let task = session.find(id, context).await?;
     let shown = Shown::of(&session.server.runtime, &task).await?;
     let created = json!({"task": shown.json()?});
     session.experimental.notices.watch(session, id, shown, context);
@@ -190,7 +194,7 @@ async fn get(
     id: TaskId,
     context: &RequestContext<RoleServer>,
 ) -> Result<Value, ErrorData> {
-    let task = session.find(id).await?;
+    let task = session.find(id, context).await?;
     let runtime = &session.server.runtime;
     let mut shown = Shown::of(runtime, &task).await?;
     let asks = shown.status == "input_required";
@@ -226,7 +230,11 @@ async fn result(
     Ok(result)
 }
 
-async fn list(session: &Session, page: PaginatedRequestParams) -> Result<Value, ErrorData> {
+async fn list(
+    session: &Session,
+    page: PaginatedRequestParams,
+    context: &RequestContext<RoleServer>,
+) -> Result<Value, ErrorData> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Page {
@@ -235,7 +243,7 @@ async fn list(session: &Session, page: PaginatedRequestParams) -> Result<Value, 
         next_cursor: Option<TaskId>,
     }
     let after = page.cursor.as_deref().map(cursor).transpose()?;
-    let (found, next_cursor) = session.page(after).await?;
+    let (found, next_cursor) = session.page(after, context).await?;
     let mut tasks = Vec::with_capacity(found.len());
     for task in &found {
         tasks.push(Shown::of(&session.server.runtime, task).await?.json()?);
@@ -251,13 +259,17 @@ fn cursor(text: &str) -> Result<TaskId, ErrorData> {
     })
 }
 
-async fn cancel(session: &Session, id: TaskId) -> Result<Value, ErrorData> {
+async fn cancel(
+    session: &Session,
+    id: TaskId,
+    context: &RequestContext<RoleServer>,
+) -> Result<Value, ErrorData> {
     let runtime = &session.server.runtime;
     let ended = |task: &Task, status: &str| {
         let message = format!("task {} cannot be cancelled: it is {status}", task.id);
         Err(ErrorData::invalid_params(message, None))
     };
-    let task = session.find(id).await?;
+    let task = session.find(id, context).await?;
     let shown = Shown::of(runtime, &task).await?;
     if shown.is_terminal() {
         return ended(&task, shown.status);
@@ -270,7 +282,7 @@ async fn cancel(session: &Session, id: TaskId) -> Result<Value, ErrorData> {
             end.map_err(|error| refusal(&error))?;
         }
     }
-    let task = session.find(id).await?;
+    let task = session.find(id, context).await?;
     let shown = Shown::of(runtime, &task).await?;
     if sent == Sent::AlreadyEnded {
         return ended(&task, shown.status);

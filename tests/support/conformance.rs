@@ -1,0 +1,148 @@
+//! The example `conformance` as a process, and MCP's official conformance suite from npm.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{env, fs, thread};
+
+use serde_json::Value;
+
+/// The example, serving.
+pub(crate) struct Fixtures {
+    child: Child,
+    /// `http://127.0.0.1:PORT`
+    pub(crate) origin: String,
+}
+
+impl Fixtures {
+    /// Starts it on a free port, and waits until it listens.
+    pub(crate) fn start(journal: &Path) -> Self {
+        let mut child = Command::new(example("conformance"))
+            .args(["--listen", "127.0.0.1:0"])
+            .arg(journal)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        let address = loop {
+            let line = lines.next().unwrap_or_else(|| panic!("it does not start: {said}")).unwrap();
+            if let Some((_, address)) = line.split_once("listening on ") {
+                break address.to_owned();
+            }
+            said += &line;
+        };
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        Self { child, origin: format!("http://{address}") }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}/mcp", self.origin)
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Fixtures {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An example's program; cargo builds it along with the tests.
+fn example(name: &str) -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is not there: cargo build --examples", path.display());
+    path
+}
+
+/// The suite, installed.
+pub(crate) struct Suite {
+    directory: PathBuf,
+}
+
+impl Suite {
+    /// Installs what `tests/interop/package-lock.json` pins, once, below `target/`.
+    pub(crate) fn install() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let (pinned, directory) = (root.join("tests/interop"), root.join("target/interop"));
+        fs::create_dir_all(&directory).unwrap();
+        let lock = fs::read(pinned.join("package-lock.json")).unwrap();
+        let stamp = directory.join("installed.json");
+        if fs::read(&stamp).ok().as_ref() != Some(&lock) {
+            for file in ["package.json", "package-lock.json"] {
+                fs::copy(pinned.join(file), directory.join(file)).unwrap();
+            }
+            let npm = Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+                .current_dir(&directory)
+                .status()
+                .expect("npm is needed to install the conformance suite");
+            assert!(npm.success(), "npm ci failed in {}", directory.display());
+            fs::write(&stamp, &lock).unwrap();
+        }
+        Self { directory }
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let modules = self.directory.join("node_modules");
+        let output = Command::new(modules.join(".bin/node"))
+            .arg(modules.join("@modelcontextprotocol/conformance/dist/index.js"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        // Its exit code says only whether all checks passed, which is looked at one by one.
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The names of all scenarios for servers that are of an extension.
+    pub(crate) fn extension_scenarios(&self) -> Vec<String> {
+        let listed = self.run(&["list", "--server"]);
+        let names = listed.lines().filter_map(|line| line.trim().strip_prefix("- "));
+        names.filter_map(|line| line.strip_suffix(" [extension]")).map(str::to_owned).collect()
+    }
+
+    /// Runs `conformance server` with these arguments, and returns the checks by scenario.
+    pub(crate) fn check(&self, url: &str, arguments: &[&str]) -> BTreeMap<String, Vec<Check>> {
+        let results = tempfile::tempdir().unwrap();
+        let output = results.path().to_str().unwrap();
+        let all = [&["server", "--url", url, "-o", output], arguments].concat();
+        let said = self.run(&all);
+        let mut scenarios = BTreeMap::new();
+        for entry in fs::read_dir(results.path()).unwrap() {
+            let path = entry.unwrap().path();
+            // server-SCENARIO-2026-11-23T11-47-08-511Z
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let name = name.strip_prefix("server-").unwrap();
+            let name = name[..name.len() - "-YYYY-MM-DDThh-mm-ss-mmmZ".len()].to_owned();
+            let checks: Vec<Value> =
+                serde_json::from_slice(&fs::read(path.join("checks.json")).unwrap()).unwrap();
+            scenarios.insert(name, checks.iter().map(Check::of).collect());
+        }
+        assert!(!scenarios.is_empty(), "the suite left no results: {said}");
+        scenarios
+    }
+}
+
+/// One check's outcome.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) id: String,
+    /// `SUCCESS`, `FAILURE`, `WARNING`, `SKIPPED` or `INFO`.
+    pub(crate) status: String,
+    pub(crate) message: String,
+}
+
+impl Check {
+    fn of(check: &Value) -> Self {
+        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        Self { id: text("id"), status: text("status"), message: text("errorMessage") }
+    }
+}

@@ -1,4 +1,4 @@
-//! Clients from npm, written by the protocol's own people, against the fixtures over stdio: in both
+//! Clients from npm, written by the protocol's own people, against `examples/conformance.rs` over stdio: in both
 //! dialects of Tasks and without any, and across a `kill -9` of the server.
 //!
 //! What each does is in `tests/interop/clients/*.mjs`. The packages are pinned there, and installed below
@@ -65,12 +65,12 @@ async fn run(command: &mut Command) {
 /// Runs a script of `node:test` tests.
 async fn script(name: &str, era: &str) {
     let test = std::env::current_exe().unwrap();
-    let fixtures = test.parent().unwrap().parent().unwrap().join("examples/fixtures");
-    assert!(fixtures.exists(), "{} is missing: cargo build --examples", fixtures.display());
+    let server = test.parent().unwrap().parent().unwrap().join("examples/conformance");
+    assert!(server.exists(), "{} is missing: cargo build --examples", server.display());
     let mut node = Command::new("node");
     // A failed test leaves its client open, which would keep the process.
     node.arg("--test-force-exit").arg(name).current_dir(installed().await);
-    run(node.env("RELIGHT_FIXTURES", fixtures).env("RELIGHT_ERA", era)).await;
+    run(node.env("RELIGHT_SERVER", server).env("RELIGHT_ERA", era)).await;
 }
 
 #[tokio::test]

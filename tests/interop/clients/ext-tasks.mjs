@@ -92,14 +92,14 @@ test("a task is created, polled and settled", async () => {
   assert.equal(execution.kind, "task");
   const view = await session.task(execution.handle.taskId).snapshot();
   assert.ok(view.statusMessage.length > 0);
-  assert.equal(text(await settled(execution)), "sum: done");
+  assert.equal(text(await settled(execution)), 'computed "sum" in 1 s');
   await close();
 });
 
 test("tasks are listed where the dialect has a list", async () => {
   const { session, close } = await connect();
-  const execution = await call(session, "greet", { name: "Ann" });
-  assert.equal(text(await settled(execution)), "Hello, Ann!");
+  const execution = await call(session, "slow_compute", { seconds: 0 });
+  await settled(execution);
   assert.equal(session.capabilities.inventory, modern ? "known-handles" : "server-list");
   if (!modern) {
     const { tasks } = await session.listTasks();
@@ -114,14 +114,14 @@ test("a failure is told, the tool's own and the protocol's", async () => {
   if (modern) {
     assert.equal(own.status, "completed");
     assert.equal(own.result.isError, true);
-    assert.equal(text(own), "the job failed");
+    assert.equal(text(own), "this job always fails");
   } else {
     assert.equal(own.status, "failed");
-    assert.match(own.error.message, /the job failed/);
+    assert.match(own.error.message, /this job always fails/);
   }
   const protocol = await settled(await call(session, "protocol_error_job"));
   assert.equal(protocol.status, "failed");
-  assert.match(protocol.error.message, /cannot be done here/);
+  assert.match(protocol.error.message, /this job always breaks/);
   await close();
 });
 
@@ -137,10 +137,10 @@ test("a cancelled task ends", async () => {
 test("questions are answered", async () => {
   const { session, asked, close } = await connect();
   const one = await call(session, "confirm_delete", { filename: "a.txt" });
-  assert.equal(text(await settled(one)), "deleted a.txt");
+  assert.equal(text(await settled(one)), "a.txt is deleted");
   assert.equal(asked[0].message, "Delete a.txt?");
   const two = await call(session, "multi_input");
-  assert.equal(text(await settled(two)), '"Ann" is 44');
+  assert.match(text(await settled(two)), /Ann.* and .*red/);
   assert.equal(asked.length, 3);
   await close();
 });
@@ -153,7 +153,7 @@ test("a task is resumed after the server was killed", async () => {
   await kill(first.client, first.transport);
 
   const { session, close } = await connect();
-  assert.equal(text(await settled(await session.resumeTask(reference))), "long: done");
+  assert.equal(text(await settled(await session.resumeTask(reference))), 'computed "long" in 2 s');
   await close();
 });
 
@@ -166,7 +166,7 @@ test("a question is answered after the server was killed", async () => {
   await kill(first.client, first.transport);
 
   const { session, asked, close } = await connect();
-  assert.equal(text(await settled(await session.resumeTask(reference))), "deleted b.txt");
+  assert.equal(text(await settled(await session.resumeTask(reference))), "b.txt is deleted");
   assert.equal(asked.length, 1);
   await close();
 });

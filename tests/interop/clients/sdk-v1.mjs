@@ -59,7 +59,7 @@ test("a task is created, polled, listed and its result fetched", async () => {
   assert.equal(task.ttl, 600_000);
   const messages = await rest(stream);
   assert.ok(messages.some(({ type }) => type === "taskStatus"));
-  assert.equal(text(messages.at(-1).result), "sum: done");
+  assert.equal(text(messages.at(-1).result), 'computed "sum" in 1 s');
   const result = await tasks.getTaskResult(taskId, CallToolResultSchema);
   assert.equal(result._meta["io.modelcontextprotocol/related-task"].taskId, taskId);
   const { tasks: listed } = await tasks.listTasks();
@@ -74,7 +74,7 @@ test("a task is created, polled, listed and its result fetched", async () => {
 test("all tasks are on the pages of the list", async () => {
   const { client, tasks } = await connect();
   const made = new Set();
-  for (let i = 0; i < 60; i++) made.add((await create(tasks, "greet", { name: "Ann" })).taskId);
+  for (let i = 0; i < 60; i++) made.add((await create(tasks, "slow_compute", { seconds: 0 })).taskId);
   let cursor;
   let pages = 0;
   do {
@@ -92,10 +92,10 @@ test("a failure is told, the tool's own and the protocol's", async () => {
   const { client, tasks } = await connect();
   const own = await create(tasks, "failing_job");
   assert.equal((await rest(own.stream)).at(-1).type, "error");
-  assert.equal((await tasks.getTask(own.taskId)).statusMessage, "the job failed");
+  assert.equal((await tasks.getTask(own.taskId)).statusMessage, "this job always fails");
   const result = await tasks.getTaskResult(own.taskId, CallToolResultSchema);
   assert.equal(result.isError, true);
-  assert.equal(text(result), "the job failed");
+  assert.equal(text(result), "this job always fails");
   const protocol = await create(tasks, "protocol_error_job");
   await status(tasks, protocol.taskId, "failed");
   await assert.rejects(tasks.getTaskResult(protocol.taskId, CallToolResultSchema), {
@@ -116,10 +116,10 @@ test("a cancel says cancelled at once, and is refused afterwards", async () => {
 test("questions are asked while the result is waited for", async () => {
   const { client, tasks } = await connect();
   const one = await create(tasks, "confirm_delete", { filename: "a.txt" });
-  assert.equal(text((await rest(one.stream)).at(-1).result), "deleted a.txt");
+  assert.equal(text((await rest(one.stream)).at(-1).result), "a.txt is deleted");
   assert.equal(client.asked[0].message, "Delete a.txt?");
   const two = await create(tasks, "multi_input");
-  assert.equal(text((await rest(two.stream)).at(-1).result), '"Ann" is 44');
+  assert.match(text((await rest(two.stream)).at(-1).result), /Ann.* and .*red/);
   assert.equal(client.asked.length, 3);
   await client.close();
 });
@@ -132,7 +132,7 @@ test("a handle is good after the server was killed", async () => {
   const { client, tasks } = await connect();
   assert.equal((await tasks.getTask(taskId)).taskId, taskId);
   assert.ok((await tasks.listTasks()).tasks.some((task) => task.taskId === taskId));
-  assert.equal(text(await tasks.getTaskResult(taskId, CallToolResultSchema)), "long: done");
+  assert.equal(text(await tasks.getTaskResult(taskId, CallToolResultSchema)), 'computed "long" in 2 s');
   await client.close();
 });
 
@@ -153,7 +153,7 @@ test("a question is asked again after the server was killed", async () => {
 
   const { client, tasks } = await connect();
   await status(tasks, taskId, "input_required");
-  assert.equal(text(await tasks.getTaskResult(taskId, CallToolResultSchema)), "deleted b.txt");
+  assert.equal(text(await tasks.getTaskResult(taskId, CallToolResultSchema)), "b.txt is deleted");
   assert.equal(client.asked.length, 1);
   await client.close();
 });
@@ -162,14 +162,14 @@ test("a plain call waits, tells its progress and asks", async () => {
   const { client } = await connect();
   const told = [];
   const result = await client.callTool(
-    { name: "slow_compute", arguments: { seconds: 1 } },
+    { name: "slow_compute", arguments: { seconds: 1, label: "sum" } },
     CallToolResultSchema,
     { onprogress: ({ message }) => told.push(message) },
   );
-  assert.equal(text(result), "computation: done");
-  assert.ok(told.includes("computing computation"));
+  assert.equal(text(result), 'computed "sum" in 1 s');
+  assert.ok(told.includes('computing "sum"'));
   const asked = await client.callTool({ name: "confirm_delete", arguments: { filename: "c" } });
-  assert.equal(text(asked), "deleted c");
+  assert.equal(text(asked), "c is deleted");
   await client.close();
 });
 
@@ -186,9 +186,9 @@ test("a plain call that outlasts the wait is followed with tools, past a kill", 
   const { client } = await connect({ capabilities: {} });
   const look = (id) => ({ name: "task_status", arguments: { task_id: id } });
   assert.match(text(await client.callTool(look(askingId))), /Delete d\?/);
-  assert.equal(text(await client.callTool(look(taskId))), "slow: done");
+  assert.equal(text(await client.callTool(look(taskId))), 'computed "slow" in 1.5 s');
   const answer = { task_id: askingId, action: "accept", content: { confirm: true } };
   await client.callTool({ name: "task_answer", arguments: answer });
-  assert.equal(text(await client.callTool(look(askingId))), "deleted d");
+  assert.equal(text(await client.callTool(look(askingId))), "d is deleted");
   await client.close();
 });

@@ -1,20 +1,20 @@
-// The server under test: examples/fixtures.rs on a journal of its own, which can be killed and
+// The server under test: examples/conformance.rs over stdio, on a journal of its own, which can be killed and
 // started again under a new client.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const { RELIGHT_FIXTURES } = process.env;
+const { RELIGHT_SERVER } = process.env;
 
 export class Journal {
   #directory = mkdtempSync(join(tmpdir(), "relight-interop-"));
 
   // What to start: for the stdio transport of either client.
   server({ plainWaitMs } = {}) {
-    const args = [join(this.#directory, "journal.db")];
-    if (plainWaitMs !== undefined) args.push(String(plainWaitMs));
-    return { command: RELIGHT_FIXTURES, args, stderr: "inherit" };
+    const args = ["--stdio", join(this.#directory, "journal.db")];
+    if (plainWaitMs !== undefined) args.push("--plain-wait-ms", String(plainWaitMs));
+    return { command: RELIGHT_SERVER, args, stderr: "inherit" };
   }
 
   remove() {
@@ -46,7 +46,7 @@ export async function until(look, holds) {
 
 // Answers a form of the fixtures by the fields that it asks for.
 export function fillIn({ requestedSchema }) {
-  const values = { confirm: true, name: "Ann", age: 44 };
+  const values = { confirm: true, name: "Ann", colour: "red" };
   const asked = Object.keys(requestedSchema.properties);
   return { action: "accept", content: Object.fromEntries(asked.map((key) => [key, values[key]])) };
 }

@@ -1,5 +1,5 @@
-//! Clients from npm, written by the protocol's own people, against `examples/conformance.rs` over stdio: in both
-//! dialects of Tasks and without any, and across a `kill -9` of the server.
+//! Clients from npm, written by the protocol's own people, against `examples/conformance.rs` over both
+//! transports: in both dialects of Tasks and without any, and across a `kill -9` of the server.
 //!
 //! What each does is in `tests/interop/clients/*.mjs`. The packages are pinned there, and installed below
 //! `target` by the first test that needs them. Node 20 or later with npm must be there.
@@ -63,27 +63,43 @@ async fn run(command: &mut Command) {
 }
 
 /// Runs a script of `node:test` tests.
-async fn script(name: &str, era: &str) {
+async fn script(name: &str, era: &str, transport: &str) {
     let test = std::env::current_exe().unwrap();
     let server = test.parent().unwrap().parent().unwrap().join("examples/conformance");
     assert!(server.exists(), "{} is missing: cargo build --examples", server.display());
     let mut node = Command::new("node");
     // A failed test leaves its client open, which would keep the process.
     node.arg("--test-force-exit").arg(name).current_dir(installed().await);
-    run(node.env("RELIGHT_SERVER", server).env("RELIGHT_ERA", era)).await;
+    node.env("RELIGHT_SERVER", server).env("RELIGHT_ERA", era);
+    run(node.env("RELIGHT_TRANSPORT", transport)).await;
 }
 
 #[tokio::test]
-async fn sdk_1_speaks_the_experimental_dialect() {
-    script("sdk-v1.mjs", "legacy").await;
+async fn sdk_1_speaks_the_experimental_dialect_over_stdio() {
+    script("sdk-v1.mjs", "legacy", "stdio").await;
 }
 
 #[tokio::test]
-async fn ext_tasks_speaks_the_experimental_dialect() {
-    script("ext-tasks.mjs", "legacy").await;
+async fn sdk_1_speaks_the_experimental_dialect_over_http() {
+    script("sdk-v1.mjs", "legacy", "http").await;
 }
 
 #[tokio::test]
-async fn ext_tasks_speaks_the_extension() {
-    script("ext-tasks.mjs", "modern").await;
+async fn ext_tasks_speaks_the_experimental_dialect_over_stdio() {
+    script("ext-tasks.mjs", "legacy", "stdio").await;
+}
+
+#[tokio::test]
+async fn ext_tasks_speaks_the_experimental_dialect_over_http() {
+    script("ext-tasks.mjs", "legacy", "http").await;
+}
+
+#[tokio::test]
+async fn ext_tasks_speaks_the_extension_over_stdio() {
+    script("ext-tasks.mjs", "modern", "stdio").await;
+}
+
+#[tokio::test]
+async fn ext_tasks_speaks_the_extension_over_http() {
+    script("ext-tasks.mjs", "modern", "http").await;
 }

@@ -3,13 +3,13 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Client } from "@modelcontextprotocol/client";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import {
   createApplicationInputHandler,
   createTaskSessionFromClient,
 } from "@modelcontextprotocol/ext-tasks/client";
-import { Journal, fillIn, kill, until } from "./server.mjs";
+import { Journal, fillIn, until } from "./server.mjs";
 
 const modern = process.env.RELIGHT_ERA === "modern";
 const journal = new Journal();
@@ -42,8 +42,8 @@ function rawDispatch(transport) {
 async function connect() {
   const versionNegotiation = modern ? { mode: "auto" } : undefined;
   const client = new Client(clientInfo, { capabilities, versionNegotiation });
-  const transport = new StdioClientTransport(journal.server());
-  await client.connect(transport);
+  const transports = { Stdio: StdioClientTransport, Http: StreamableHTTPClientTransport };
+  const { transport, kill } = await journal.connect(client, transports);
   assert.equal(client.getProtocolEra(), modern ? "modern" : "legacy");
   const raw = modern && {
     rawDispatch: rawDispatch(transport),
@@ -73,7 +73,7 @@ async function connect() {
     await session.close();
     await client.close();
   };
-  return { client, transport, session, asked, close };
+  return { kill, session, asked, close };
 }
 
 const call = (session, name, args = {}) =>
@@ -150,7 +150,7 @@ test("a task is resumed after the server was killed", async () => {
   const execution = await call(first.session, "slow_compute", { seconds: 2, label: "long" });
   const reference = execution.serializeReference();
   await execution.detach();
-  await kill(first.client, first.transport);
+  await first.kill();
 
   const { session, close } = await connect();
   assert.equal(text(await settled(await session.resumeTask(reference))), 'computed "long" in 2 s');
@@ -163,7 +163,7 @@ test("a question is answered after the server was killed", async () => {
   const reference = execution.serializeReference();
   await execution.detach();
   await status(first.session, reference.taskId, "input_required");
-  await kill(first.client, first.transport);
+  await first.kill();
 
   const { session, asked, close } = await connect();
   assert.equal(text(await settled(await session.resumeTask(reference))), "b.txt is deleted");
@@ -176,7 +176,7 @@ test("a task is cancelled after the server was killed", async () => {
   const execution = await call(first.session, "slow_compute", { seconds: 3600 });
   const { taskId } = execution.handle;
   await execution.detach();
-  await kill(first.client, first.transport);
+  await first.kill();
 
   const { session, close } = await connect();
   await session.cancelTask(taskId);

@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import {
   CallToolResultSchema,
   ElicitRequestSchema,
   TaskStatusNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
-import { Journal, fillIn, kill, until } from "./server.mjs";
+import { Journal, fillIn, until } from "./server.mjs";
 
 const journal = new Journal();
 after(() => journal.remove());
@@ -23,9 +24,9 @@ async function connect({ capabilities = { elicitation: {} }, plainWaitMs } = {})
       return fillIn(params);
     });
   }
-  const transport = new StdioClientTransport(journal.server({ plainWaitMs }));
-  await client.connect(transport);
-  return { client, transport, tasks: client.experimental.tasks };
+  const transports = { Stdio: StdioClientTransport, Http: StreamableHTTPClientTransport };
+  const { kill } = await journal.connect(client, transports, { plainWaitMs });
+  return { client, kill, tasks: client.experimental.tasks };
 }
 
 async function create(tasks, name, args = {}) {
@@ -127,7 +128,7 @@ test("questions are asked while the result is waited for", async () => {
 test("a handle is good after the server was killed", async () => {
   const first = await connect();
   const { taskId } = await create(first.tasks, "slow_compute", { seconds: 2, label: "long" });
-  await kill(first.client, first.transport);
+  await first.kill();
 
   const { client, tasks } = await connect();
   assert.equal((await tasks.getTask(taskId)).taskId, taskId);
@@ -139,7 +140,7 @@ test("a handle is good after the server was killed", async () => {
 test("a task is cancelled after the server was killed", async () => {
   const first = await connect();
   const { taskId } = await create(first.tasks, "slow_compute", { seconds: 3600 });
-  await kill(first.client, first.transport);
+  await first.kill();
   const { client, tasks } = await connect();
   assert.equal((await tasks.cancelTask(taskId)).status, "cancelled");
   await client.close();
@@ -149,7 +150,7 @@ test("a question is asked again after the server was killed", async () => {
   const first = await connect();
   const { taskId } = await create(first.tasks, "confirm_delete", { filename: "b.txt" });
   await status(first.tasks, taskId, "input_required");
-  await kill(first.client, first.transport);
+  await first.kill();
 
   const { client, tasks } = await connect();
   await status(tasks, taskId, "input_required");
@@ -181,7 +182,7 @@ test("a plain call that outlasts the wait is followed with tools, past a kill", 
   const taskId = /task ([0-9a-f]{32})/.exec(text(await first.client.callTool(slow)))[1];
   const question = { name: "confirm_delete", arguments: { filename: "d" } };
   const askingId = /task ([0-9a-f]{32})/.exec(text(await first.client.callTool(question)))[1];
-  await kill(first.client, first.transport);
+  await first.kill();
 
   const { client } = await connect({ capabilities: {} });
   const look = (id) => ({ name: "task_status", arguments: { task_id: id } });

@@ -201,6 +201,7 @@ fn tools() -> serde_json::Result<Vec<Served>> {
         tool("test_simple_text", "say", Forbidden, none())?,
         tool("test_error_handling", "say_error", Forbidden, none())?,
         tool("test_tool_with_progress", "count", Forbidden, none())?,
+        tool("test_missing_capability", "say", Required, none())?,
         tool("test_streaming_elicitation", "ask_name", Optional, none())?,
         tool("test_logging_tool", "say", Forbidden, none())?,
         tool("test_custom_header", "say", Forbidden, in_header)?,

@@ -115,11 +115,12 @@ async fn a_process_that_gets_a_lost_task_back_runs_it_once() {
     work.clock.advance_ms(i64::try_from(LEASE_MS).unwrap() + 1);
     // This one frees the task and cannot run it.
     let b = Process::start(scratch.open(), |b| b.clock(work.clock.clone())).await;
+    parked(&**b.runtime.store(), task).await;
+    valve.open();
     work.log.times("a first", 2).await;
     b.kill().await;
     // The run of the lost lease is dropped before anything else happens to it.
     work.log.saw("a dropped").await;
-    valve.open();
     assert_eq!(a.runtime.store().task(task).await.unwrap().unwrap().epoch, 2);
     a.runtime.cancel(task, None).await.unwrap();
     let soon = tokio::time::timeout(Duration::from_secs(3), a.cancelled(task));

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
-use super::conformance::Fixtures;
+use super::fixtures::Fixtures;
 
 pub(crate) struct Killer {
     _tokio: Runtime,

@@ -1,67 +1,12 @@
-//! The example `conformance` as a process, and MCP's official conformance suite from npm.
+//! MCP's official conformance suite, from npm.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::fmt::{self, Display, Formatter};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::{env, fs, thread};
+use std::process::Command;
 
 use serde_json::Value;
-
-/// The example, serving.
-pub(crate) struct Fixtures {
-    child: Child,
-    /// `http://127.0.0.1:PORT`
-    pub(crate) origin: String,
-}
-
-impl Fixtures {
-    /// Starts it on a free port, and waits until it listens.
-    pub(crate) fn start(journal: &Path) -> Self {
-        let mut child = Command::new(example("conformance"))
-            .args(["--listen", "127.0.0.1:0"])
-            .arg(journal)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut said = String::new();
-        let address = loop {
-            let line = lines.next().unwrap_or_else(|| panic!("it does not start: {said}")).unwrap();
-            if let Some((_, address)) = line.split_once("listening on ") {
-                break address.to_owned();
-            }
-            said += &line;
-        };
-        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
-        Self { child, origin: format!("http://{address}") }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("{}/mcp", self.origin)
-    }
-
-    /// `kill -9`.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Fixtures {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// An example's program; cargo builds it along with the tests.
-fn example(name: &str) -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is not there: cargo build --examples", path.display());
-    path
-}
 
 /// The suite, installed.
 pub(crate) struct Suite {
@@ -132,12 +77,17 @@ impl Suite {
 }
 
 /// One check's outcome.
-#[derive(Debug)]
 pub(crate) struct Check {
     pub(crate) id: String,
     /// `SUCCESS`, `FAILURE`, `WARNING`, `SKIPPED` or `INFO`.
     pub(crate) status: String,
-    pub(crate) message: String,
+    message: String,
+}
+
+impl Display for Check {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.status, self.id, self.message)
+    }
 }
 
 impl Check {

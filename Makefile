@@ -1,9 +1,15 @@
-# Everything here sets itself up: a Rust toolchain is all that is needed.
+# Everything here sets itself up: a Rust toolchain and Node 20 with npm are all that is needed. npm brings
+# the clients and suites that others wrote.
 
-.PHONY: test lint bench demo
+.PHONY: test conformance lint bench demo
 
-test:
+test: conformance
 	cargo test --locked
+
+# MCP's official suite. Its programs are installed below target/, as tests/interop/ pins them.
+conformance:
+	cargo build --locked --example conformance
+	cargo test --locked --test mcp_conformance -- --ignored --nocapture --test-threads=1
 
 lint:
 	cargo fmt --check

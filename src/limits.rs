@@ -133,6 +133,24 @@ pub const EMPTY_REPLIES_MAX: u32 = 3;
 /// How often a client is asked to poll a task. A `tasks/get` is one read of the journal.
 pub const TASK_POLL_MS: u64 = 500;
 
+/// How long a call of a client without Tasks waits for its task before it is answered with how to
+/// follow it. Common clients give up after a minute.
+pub const PLAIN_WAIT_MS: u64 = 50_000;
+
+/// How long a `tasks/cancel` of the experimental dialect waits for the task's end. It answers
+/// "cancelled" either way: this only lets most tasks have ended by then.
+pub const CANCEL_REPLY_MS: u64 = 2_000;
+
+/// Tasks on one page of a listing.
+pub const TASK_PAGE: usize = 50;
+
+/// How often a client is told at most that its tasks' status has changed.
+pub const NOTICE_MS: u64 = 250;
+
+/// Tasks of one connection whose changes of status are told. Each costs a read per change of the
+/// journal; the others are polled.
+pub const NOTICE_TASKS: usize = 256;
+
 /// The longest agent file, settings file or `mcp.json` that is read. Prompts are pages, not books.
 pub const AGENT_FILE_MAX_BYTES: usize = 1024 * 1024;
 
@@ -194,3 +212,38 @@ pub const SCRIPT_LATENCY_MAX_MS: u64 = 10 * 60 * 1000;
 
 /// How many calls a script remembers as failing on purpose. Past it, it forgets them all.
 pub const SCRIPT_FAILING_CALLS: usize = 4096;
+
+/// HTTP connections at once. More wait to be accepted.
+pub const HTTP_CONNECTIONS: usize = 1_024;
+
+/// Sessions of HTTP clients that speak a protocol before 2026-07-28. Each holds a few tasks of the
+/// async runtime, and rmcp drops it after five minutes without a request.
+pub const HTTP_SESSIONS: usize = 1_024;
+
+/// The longest body of an HTTP request. Smaller than [`MESSAGE_MAX_BYTES`], because a thousand
+/// connections may send one at a time; what large inputs need goes over stdio.
+pub const HTTP_BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a request's body may take to arrive.
+pub const HTTP_BODY_MS: u64 = 30_000;
+
+/// How long a request's head may take to arrive, and how long a connection may stay open between two
+/// requests.
+pub const HTTP_HEADER_MS: u64 = 30_000;
+
+/// The longest head of an HTTP request. Tokens take the most room in it.
+pub const HTTP_HEADER_MAX_BYTES: usize = 64 * 1024;
+
+/// The wait before the next connection is accepted when one could not be: out of file descriptors,
+/// as a rule.
+pub const HTTP_ACCEPT_RETRY_MS: u64 = 100;
+
+/// How long a stopping server waits for requests that it has let in. Calls that wait for a task end
+/// at once, so this is for slow readers.
+pub const HTTP_DRAIN_MS: u64 = 2_000;
+
+/// How long a connection may take to close once nothing is waited for.
+pub const HTTP_CLOSE_MS: u64 = 500;
+
+/// How long an answer to `/readyz` stands: each look at the journal is a commit.
+pub const READY_MS: u64 = 1_000;

@@ -7,7 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/asking.rs"]
+mod asking;
 #[path = "support/client.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
 mod client;
 
 use client::{Client, Host, tasks_declared, tool, with_meta};
@@ -85,10 +88,11 @@ async fn tools_are_listed_with_their_schemas() {
     let mut client = host.connect();
     client.initialize("2025-11-25", json!({})).await;
     let older = client.request("tools/list", json!({})).await;
-    for answer in [modern, older] {
+    for (answer, followers) in [(modern, 0), (older, 4)] {
         let tools = answer["result"]["tools"].as_array().unwrap();
         let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["greet", "nap", "break"]);
+        assert_eq!(names[..3], ["greet", "nap", "break"]);
+        assert_eq!(names.len(), 3 + followers, "{names:?}");
         assert_eq!(tools[0]["inputSchema"]["required"], json!(["name"]));
         assert_eq!(tools[0]["description"], "The fixture greet.");
     }
@@ -255,16 +259,32 @@ async fn cancelling_is_acknowledged_again_and_again() {
 }
 
 #[tokio::test]
-async fn answers_reach_the_journal() {
-    let (_directory, host) = host().await;
+async fn a_question_is_shown_and_its_answer_reaches_the_task() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = asking::open(directory.path(), Options::default()).await;
     let mut client = host.connect();
-    let handle = start(&mut client, "nap", json!({"ms": 3_600_000})).await;
-    let answers = json!({"q1": {"action": "accept", "content": {"yes": true}}});
-    let params = json!({"taskId": handle["taskId"], "inputResponses": answers});
-    let answer = client.modern("tasks/update", params).await;
+    let handle = start(&mut client, "confirm", json!({})).await;
+    let asking = client.settle(handle["taskId"].as_str().unwrap()).await;
+    assert_eq!(asking["status"], "input_required", "{asking}");
+    let request = &asking["inputRequests"]["confirm"];
+    assert_eq!(request["method"], "elicitation/create");
+    assert_eq!(request["params"]["message"], "Are you sure?");
+
+    let update = |answers: Value| json!({"taskId": handle["taskId"], "inputResponses": answers});
+    for wrong in [json!({"action": "perhaps"}), json!({"action": "accept", "content": {}})] {
+        let answer = client.modern("tasks/update", update(json!({"confirm": wrong}))).await;
+        assert_eq!(code(&answer), -32602, "{answer}");
+    }
+    let answers = json!({
+        "confirm": {"action": "accept", "content": {"sure": true}},
+        "nobody asked": {"action": "decline"},
+    });
+    let answer = client.modern("tasks/update", update(answers)).await;
     assert_eq!(answer["result"], json!({"resultType": "complete"}), "{answer}");
     let (signals, _) = host.store.signals(id(&handle)).await.unwrap();
-    assert!(matches!(&signals[..], [Signal::Answer { key, .. }] if key == "q1"), "{signals:?}");
+    assert!(matches!(&signals[..], [Signal::Answer { key, .. }] if key == "confirm"));
+    let ended = client.settle(handle["taskId"].as_str().unwrap()).await;
+    assert_eq!(ended["result"]["content"][0]["text"], "sure: true", "{ended}");
 }
 
 #[tokio::test]

@@ -38,8 +38,8 @@ struct Cli {
 enum Command {
     /// Watch an agent being killed in the middle of its plan and going on where it was
     Demo(demo::Args),
-    /// Serve the agents as MCP tools over stdin and stdout
-    Serve,
+    /// Serve the agents as MCP tools, over stdin and stdout or HTTP
+    Serve(serve::Args),
     /// Run one agent in this terminal
     Run(run::Args),
     /// List, show, watch and cancel tasks
@@ -67,6 +67,8 @@ enum Error {
     Till(#[from] relight::mcp::till::Error),
     #[error(transparent)]
     Serve(#[from] relight::mcp::server::Error),
+    #[error(transparent)]
+    Http(#[from] relight::mcp::server::HttpError),
     #[error(transparent)]
     Client(#[from] relight::mcp::TaskClientError),
     #[error("{0}")]
@@ -131,7 +133,7 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
     let settings = || Settings::resolve(&cli.flags, environment);
     match cli.command {
         Command::Demo(args) => demo::demo(args, cli.flags.model.as_deref(), screen).await,
-        Command::Serve => serve::serve(&settings()?, environment).await,
+        Command::Serve(args) => serve::serve(args, &settings()?, environment, screen).await,
         Command::Run(args) => run::run(args, &settings()?, environment, screen).await,
         Command::Tasks(command) => tasks::tasks(command, &settings()?, screen).await,
         Command::Validate => validate::validate(&settings()?, screen),

@@ -1,19 +1,72 @@
 //! `relight serve`: the agents as MCP tools.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use relight::agent::Pinned;
 use relight::config::{self, Environment, Settings};
 use relight::journal::Payload;
-use relight::mcp::server::{Options, Served, Server};
+use relight::limits;
+use relight::mcp::server::{HttpOptions, HttpServer, Options, Served, Server, TaskSupport};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::host::{Host, Runs, pin};
+use super::screen::Screen;
 use super::{Error, interrupted};
 
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How clients reach the server
+    #[arg(long, value_enum, default_value_t = Transport::Stdio)]
+    transport: Transport,
+
+    /// How long a call of a client without MCP Tasks waits for its task before it is answered with
+    /// the task's id and how to follow it
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::PLAIN_WAIT_MS / 1000)]
+    plain_wait: u64,
+
+    #[command(flatten)]
+    http: HttpArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Transport {
+    /// One client, on stdin and stdout
+    Stdio,
+    /// Any number of clients, over Streamable HTTP at /mcp
+    Http,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "With --transport http")]
+struct HttpArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8377")]
+    listen: SocketAddr,
+
+    /// A name under which clients reach the server, besides localhost; may be repeated
+    #[arg(long = "allow-host", value_name = "HOST[:PORT]")]
+    hosts: Vec<String>,
+
+    /// An origin of web pages that may use the server; may be repeated
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
+
+    /// Let everybody on the network start tasks and read them, with an address that other machines
+    /// can reach
+    #[arg(long)]
+    allow_unauthenticated: bool,
+}
+
 /// Serves until the client goes away or a signal stops it.
-pub(super) async fn serve(settings: &Settings, environment: &Environment) -> Result<(), Error> {
+pub(super) async fn serve(
+    args: Args,
+    settings: &Settings,
+    environment: &Environment,
+    screen: &Screen,
+) -> Result<(), Error> {
     let agents = config::load_agents(settings)?;
     let tools =
         agents.into_iter().map(|agent| served(pin(agent, settings), settings.ttl_ms)).collect();
@@ -24,11 +77,30 @@ pub(super) async fn serve(settings: &Settings, environment: &Environment) -> Res
         interrupted.await;
         stopped.cancel();
     });
-    let server = Server::new(host.runtime.clone(), tools, Options::default())?;
-    let served = server.serve_stdio(stop).await;
+    let plain_wait_ms = args.plain_wait.saturating_mul(1000);
+    let options = Options { plain_wait_ms, ..Options::default() };
+    let server = Server::new(host.runtime.clone(), tools, options)?;
+    let served = match args.transport {
+        Transport::Stdio => server.serve_stdio(stop).await.map_err(Error::from),
+        Transport::Http => serve_http(&server, args.http, stop, screen).await,
+    };
     stopper.abort();
     host.stop().await;
-    Ok(served?)
+    served
+}
+
+async fn serve_http(
+    server: &Server,
+    args: HttpArgs,
+    stop: CancellationToken,
+    screen: &Screen,
+) -> Result<(), Error> {
+    let HttpArgs { listen, hosts, origins, allow_unauthenticated } = args;
+    let options = HttpOptions { hosts, origins, allow_unauthenticated, identify: None };
+    let http = HttpServer::bind(server, listen, options).await?;
+    screen.note(format_args!("serving MCP at http://{}/mcp", http.address()));
+    http.serve(stop).await;
+    Ok(())
 }
 
 /// An agent as a tool.
@@ -54,6 +126,8 @@ fn served(pinned: Pinned, ttl_ms: u64) -> Served {
         description: Some(description),
         input_schema,
         output_schema,
+        task_support: TaskSupport::default(),
+        asks_first: false,
         start: Arc::new(start),
     }
 }

@@ -269,6 +269,20 @@ impl Runtime {
         }
     }
 
+    /// Checks that the journal can be written and read, by renewing the leases and looking for what
+    /// is due.
+    ///
+    /// # Errors
+    /// What the journal says, or [`Error::Closed`] once the runtime stops.
+    pub async fn check(&self) -> Result<()> {
+        let shared = &self.shared;
+        if shared.stop.is_cancelled() {
+            return Err(Error::Closed);
+        }
+        shared.renew().await?;
+        shared.store.next_due(&shared.names).await.map(|_| ())
+    }
+
     /// The journal.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store

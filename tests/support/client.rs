@@ -8,15 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relight::durable::{Context, Runtime, StartTask};
+use relight::durable::{Builder, Context, Runtime, StartTask};
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{Failure, Payload, Store};
-use relight::mcp::server::{Options, Served, Server};
+use relight::mcp::server::{Options, Served, Server, TaskSupport};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::Wire;
+#[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use wire::{tasks_declared, with_meta};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,16 +32,17 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) async fn open(directory: &Path) -> Self {
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.join("journal.db")).unwrap());
-        let runtime = Runtime::builder(Arc::clone(&store))
-            .function("greet", greet)
-            .function("nap", nap)
-            .function("break", break_down)
-            .start()
-            .await
-            .unwrap();
-        let tools = vec![tool("greet", name_schema()), tool("nap", any()), tool("break", any())];
-        let server = Server::new(runtime.clone(), tools, Options::default()).unwrap();
+        let runtime = Self::functions(Runtime::builder(Arc::clone(&store))).start().await.unwrap();
+        let server = Server::new(runtime.clone(), Self::tools(), Options::default()).unwrap();
         Self { store, runtime, server }
+    }
+
+    pub(crate) fn functions(builder: Builder) -> Builder {
+        builder.function("greet", greet).function("nap", nap).function("break", break_down)
+    }
+
+    pub(crate) fn tools() -> Vec<Served> {
+        vec![tool("greet", name_schema()), tool("nap", any()), tool("break", any())]
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -62,6 +64,8 @@ pub(crate) fn tool(name: &str, schema: Value) -> Served {
         description: Some(format!("The fixture {name}.")),
         input_schema: Payload::of(&schema).unwrap(),
         output_schema: None,
+        task_support: TaskSupport::default(),
+        asks_first: false,
         start: Arc::new(move |input| StartTask::new(function.clone(), function.clone(), input)),
     }
 }

@@ -67,10 +67,21 @@ impl Wire {
         message
     }
 
+    /// The next message that answers a request, whichever.
+    pub(crate) async fn receive_answer(&mut self) -> Value {
+        loop {
+            let message = self.receive().await;
+            if message["method"].is_null() {
+                return message;
+            }
+            self.notifications.push(message);
+        }
+    }
+
     pub(crate) async fn answer(&mut self, id: i64) -> Value {
         loop {
             let message = self.receive().await;
-            if message["id"] == id {
+            if message["id"] == id && message["method"].is_null() {
                 return message;
             }
             self.notifications.push(message);

@@ -1,4 +1,5 @@
-//! A tool's arguments, checked against its schema before a task is made of them.
+//! What a client sends, checked against its schema: a tool's arguments before a task is made of
+//! them, a form before it answers a question.
 
 use jsonschema::Validator;
 use rmcp::model::ErrorData;
@@ -23,20 +24,26 @@ impl Arguments {
     /// # Errors
     /// -32602 with the schema's complaints, each with the path to what it is about.
     pub(super) fn check(&self, tool: &str, arguments: &Value) -> Result<(), ErrorData> {
-        let complaints: Vec<String> = self
+        let complaints = self.complaints(arguments);
+        if complaints.is_empty() {
+            return Ok(());
+        }
+        let message = format!("invalid arguments for tool {tool:?}: {complaints}");
+        Err(ErrorData::invalid_params(message, None))
+    }
+
+    /// What the schema has against a value; empty when it is right.
+    pub(super) fn complaints(&self, value: &Value) -> String {
+        let complaints: Vec<_> = self
             .0
-            .iter_errors(arguments)
+            .iter_errors(value)
             .take(COMPLAINTS)
             .map(|error| match error.instance_path().as_str() {
                 "" => cut(error.to_string()),
                 path => format!("{path}: {}", cut(error.to_string())),
             })
             .collect();
-        if complaints.is_empty() {
-            return Ok(());
-        }
-        let message = format!("invalid arguments for tool {tool:?}: {}", complaints.join("; "));
-        Err(ErrorData::invalid_params(message, None))
+        complaints.join("; ")
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use rmcp::model::{ErrorData, InputRequest, InputRequests, InputResponses};
-use serde_json::json;
+use rmcp::model::{ElicitRequestParams, ErrorData, InputRequest, InputRequests, InputResponses};
+use serde_json::{Map, Value, json};
 
+use super::arguments::Arguments;
 use super::translate::refusal;
 use crate::durable::{Answer, Question, Runtime};
 use crate::journal::{History, Payload, Signal, TaskId};
@@ -33,6 +34,18 @@ pub(super) async fn open(runtime: &Runtime, task: TaskId) -> Result<InputRequest
         .collect()
 }
 
+/// The words of these questions, for a person.
+pub(super) fn words(asked: &InputRequests) -> String {
+    let words = asked.values().filter_map(|question| match question {
+        InputRequest::Elicitation(question) => match &question.params {
+            ElicitRequestParams::FormElicitationParams { message, .. } => Some(message.as_str()),
+            _ => None,
+        },
+        _ => None,
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
 fn elicitation(key: &str, asked: &Payload) -> Result<InputRequest, ErrorData> {
     let request = asked.read::<Question>().and_then(|Question { message, schema }| {
         let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
@@ -48,7 +61,8 @@ fn elicitation(key: &str, asked: &Payload) -> Result<InputRequest, ErrorData> {
 /// specification says ("Task Input").
 ///
 /// # Errors
-/// -32602 for an answer that is no `ElicitResult`, and then none is passed on.
+/// -32602 for an answer that is no `ElicitResult`, or a form that its question's schema refuses, and
+/// then none is passed on.
 pub(super) async fn answer(
     runtime: &Runtime,
     task: TaskId,
@@ -57,17 +71,35 @@ pub(super) async fn answer(
     let asked = open(runtime, task).await?;
     let mut answers = Vec::new();
     for (key, value) in responses.into_iter().filter(|(key, _)| asked.contains_key(key)) {
-        let answer = serde_json::from_value::<Answer>(value)
-            .and_then(|answer| Payload::of(&answer))
-            .map_err(|error| {
-                let message = format!("the answer to {key:?} is no elicitation result: {error}");
-                ErrorData::invalid_params(message, None)
-            })?;
-        answers.push(Signal::Answer { key, value: answer });
+        let wrong = |why: String| {
+            let message = format!("the answer to {key:?} is no elicitation result: {why}");
+            ErrorData::invalid_params(message, None)
+        };
+        let answer = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+        if let (Answer::Accept { content }, Some(question)) = (&answer, asked.get(&key)) {
+            let complaints = complaints(question, content).map_err(&wrong)?;
+            if !complaints.is_empty() {
+                let message = format!("the answer to {key:?} does not fit: {complaints}");
+                return Err(ErrorData::invalid_params(message, None));
+            }
+        }
+        let value = Payload::of(&answer).map_err(|error| wrong(error.to_string()))?;
+        answers.push(Signal::Answer { key, value });
     }
     for answer in answers {
         let now_ms = runtime.clock().now_ms();
         runtime.store().signal(task, answer, now_ms).await.map_err(|error| refusal(&error))?;
     }
     Ok(())
+}
+
+/// What the question's schema has against this form.
+fn complaints(question: &InputRequest, content: &Map<String, Value>) -> Result<String, String> {
+    let InputRequest::Elicitation(question) = question else { return Ok(String::new()) };
+    let ElicitRequestParams::FormElicitationParams { requested_schema, .. } = &question.params
+    else {
+        return Ok(String::new());
+    };
+    let schema = Arguments::new(&json!(requested_schema))?;
+    Ok(schema.complaints(&Value::Object(content.clone())))
 }

@@ -6,34 +6,46 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CreateTaskResult,
-    CustomRequest, CustomResult, ErrorCode, ErrorData, GetTaskParams, GetTaskResult,
-    InitializeRequestParams, InitializeResult, InputRequests, ListToolsResult,
-    PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion,
-    ServerConfig, UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CreateTaskResult, CustomRequest,
+    CustomResult, ErrorCode, ErrorData, GetTaskParams, GetTaskResult, InitializeRequestParams,
+    InitializeResult, InputRequests, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+    ServerConfig, TASKS_EXTENSION_ID, UpdateTaskParams,
 };
-use rmcp::service::{Peer, RequestContext};
+use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::stdio::TakenBack;
-use super::translate::{detailed, message, outcome, refusal, task};
-use super::{Inner, Tool, questions};
-use crate::journal::{Payload, Status, Task, TaskId};
+use super::elicit::Asking;
+use super::follow::Follower;
+use super::rounds::{self, Round};
+use super::translate::{detailed, refusal, task};
+use super::{Inner, Owner, TaskSupport, Tool, experimental, follow, questions};
+use crate::durable::StartTask;
+use crate::journal::{Filter, Payload, Status, Task, TaskId};
 use crate::limits;
 use crate::mcp::IDEMPOTENCY_KEY;
 
 /// One client.
 pub(super) struct Session {
     pub(super) server: Arc<Inner>,
-    /// Cancelled when the server stops.
+    /// Cancelled when the server stops or the client has gone.
     pub(super) stop: CancellationToken,
+    /// What the client is asked now.
+    pub(super) asking: Asking,
+    /// What only clients of the experimental dialect need.
+    pub(super) experimental: experimental::State,
 }
 
 impl Session {
-    fn tool(&self, name: &str) -> Result<&Tool, ErrorData> {
+    pub(super) fn new(server: Arc<Inner>, stop: CancellationToken) -> Self {
+        let asking = Asking::new();
+        let experimental = experimental::State::new();
+        Self { server, stop, asking, experimental }
+    }
+
+    pub(super) fn tool(&self, name: &str) -> Result<&Tool, ErrorData> {
         self.server.tools.iter().find(|tool| tool.served.name == name).ok_or_else(|| {
             let known: Vec<_> = self.server.tools.iter().map(|t| t.served.name.as_str()).collect();
             let message = format!("unknown tool {name:?}; there are: {}", known.join(", "));
@@ -41,12 +53,35 @@ impl Session {
         })
     }
 
-    /// Commits a task for a call.
-    async fn start(
+    /// The tools that a client is shown. A call may be answered with how to follow its task where
+    /// the client has no Tasks, so no output can be promised there.
+    pub(super) fn tools(&self, context: &RequestContext<RoleServer>) -> Vec<rmcp::model::Tool> {
+        let mut tools: Vec<_> = self.server.tools.iter().map(|tool| tool.shown.clone()).collect();
+        if follow::is_for(context) {
+            tools.iter_mut().for_each(|tool| tool.output_schema = None);
+            tools.extend(self.server.followers.iter().map(|follower| follower.shown.clone()));
+        }
+        tools
+    }
+
+    /// The tool of this name with which a client without Tasks follows its tasks.
+    pub(super) fn follower(
+        &self,
+        name: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Option<&Follower> {
+        let followers = &self.server.followers;
+        followers.iter().find(|tool| tool.shown.name == name).filter(|_| follow::is_for(context))
+    }
+
+    /// Makes a task of a call, to be kept for as long as the client asks, and no longer than the
+    /// server would.
+    fn prepare(
         &self,
         request: CallToolRequestParams,
+        ttl_ms: Option<u64>,
         context: &RequestContext<RoleServer>,
-    ) -> Result<TaskId, ErrorData> {
+    ) -> Result<StartTask, ErrorData> {
         let tool = self.tool(&request.name)?;
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         tool.arguments.check(&tool.served.name, &arguments)?;
@@ -63,6 +98,8 @@ impl Session {
             return Err(ErrorData::invalid_params(message, None));
         }
         let mut start = (tool.served.start)(input);
+        start.owner = Owner::of(context).0;
+        start.ttl_ms = [start.ttl_ms, ttl_ms].into_iter().flatten().min();
         if let Some(key) = context.meta.get(IDEMPOTENCY_KEY) {
             let Some(key) = key.as_str() else {
                 let message = format!("_meta[{IDEMPOTENCY_KEY:?}] must be a string");
@@ -70,111 +107,106 @@ impl Session {
             };
             start.idempotency_key = Some(key.to_owned());
         }
+        Ok(start)
+    }
+
+    /// Commits a task for a call.
+    pub(super) async fn start(
+        &self,
+        request: CallToolRequestParams,
+        ttl_ms: Option<u64>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<TaskId, ErrorData> {
+        let start = self.prepare(request, ttl_ms, context)?;
         self.server.runtime.start(start).await.map_err(|error| refusal(&error))
     }
 
-    async fn find(&self, id: TaskId) -> Result<Task, ErrorData> {
+    /// The task of a call that is made again with answers.
+    async fn resume(
+        &self,
+        state: &str,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<TaskId, ErrorData> {
+        let again = self.prepare(request, None, context)?;
+        let task = self.find(rounds::task(state)?, context).await?;
+        if task.name != again.name || task.function != again.function {
+            return Err(rounds::unknown_state());
+        }
+        Ok(task.id)
+    }
+
+    pub(super) async fn handle(
+        &self,
+        id: TaskId,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let started = self.find(id, context).await?;
+        Ok(CallToolResponse::Task(CreateTaskResult::new(task(&started))))
+    }
+
+    /// One of the caller's own tasks. Another owner's is unknown here.
+    pub(super) async fn find(
+        &self,
+        id: TaskId,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Task, ErrorData> {
         match self.server.runtime.store().task(id).await {
-            Ok(Some(task)) => Ok(task),
-            Ok(None) => Err(refusal(&crate::journal::Error::UnknownTask { task: id })),
+            Ok(Some(task)) if Owner::of(context).owns(&task) => Ok(task),
+            Ok(_) => Err(refusal(&crate::journal::Error::UnknownTask { task: id })),
             Err(error) => Err(refusal(&error)),
         }
     }
 
-    /// Waits for a task as a client without the extension does: with its call unanswered.
-    async fn wait(
+    /// A page of the client's own tasks, newest first, and where the next one begins. Children are
+    /// not shown: their parents speak for them.
+    ///
+    /// # Errors
+    /// -32602 for a place that is not in the list any more.
+    pub(super) async fn page(
         &self,
-        id: TaskId,
+        after: Option<TaskId>,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let store = self.server.runtime.store();
-        let mut progress = Progress::new(context);
-        let mut changes = store.changes();
-        loop {
-            changes.mark_unchanged();
-            let task = self.find(id).await?;
-            progress.tell(&task).await;
-            if task.status.is_ended()
-                && let Some(end) = store.end(id).await.map_err(|error| refusal(&error))?
-            {
-                return outcome(end);
-            }
-            tokio::select! {
-                // A stop cancels the request as well: it must be told from a client that left.
-                biased;
-                () = self.stop.cancelled() => return Err(ErrorData::internal_error(
-                    format!("relight is stopping; task {id} goes on when it is started again"),
-                    None,
-                )),
-                () = context.ct.cancelled() => return self.given_up(id, context).await,
-                changed = changes.changed() => if changed.is_err() {
-                    return Err(refusal(&crate::journal::Error::Closed));
-                },
-            }
-        }
-    }
-
-    /// A client that takes its call back stops the task; one that is merely gone does not. Neither
-    /// reads the answer.
-    async fn given_up(
-        &self,
-        id: TaskId,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let taken_back = context
-            .extensions
-            .get::<TakenBack>()
-            .is_none_or(|TakenBack(token)| token.is_cancelled());
-        if taken_back {
-            let reason = Some("the client cancelled its call".to_owned());
-            self.server.runtime.cancel(id, reason).await.map_err(|error| refusal(&error))?;
-        }
-        Err(ErrorData::internal_error(format!("nobody waits for task {id} any more"), None))
+    ) -> Result<(Vec<Task>, Option<TaskId>), ErrorData> {
+        let limit = limits::TASK_PAGE;
+        let owner = Some(Owner::of(context).0);
+        let filter = Filter { owner, after, limit, ..Filter::default() };
+        let found = self.server.runtime.store().tasks(filter).await;
+        let mut tasks = found.map_err(|error| refusal(&error))?;
+        let next = tasks.last().filter(|_| tasks.len() == limit).map(|task| task.id);
+        tasks.retain(|task| task.parent.is_none());
+        Ok((tasks, next))
     }
 }
 
-/// `notifications/progress` for a call whose client asked for them.
-struct Progress<'a> {
-    peer: &'a Peer<RoleServer>,
-    token: Option<ProgressToken>,
-    told: u32,
-    last: Option<String>,
-}
-
-impl<'a> Progress<'a> {
-    fn new(context: &'a RequestContext<RoleServer>) -> Self {
-        let token = context.meta.get_progress_token();
-        Self { peer: &context.peer, token, told: 0, last: None }
-    }
-
-    /// Sends the task's status message where it has changed. How much is left to do is not known,
-    /// so the number only counts.
-    async fn tell(&mut self, task: &Task) {
-        let Some(token) = &self.token else { return };
-        let now = message(task);
-        if task.status.is_ended() || self.last.as_ref() == Some(&now) {
-            return;
-        }
-        self.told += 1;
-        let params = ProgressNotificationParam::new(token.clone(), f64::from(self.told))
-            .with_message(now.clone());
-        self.last = Some(now);
-        if let Err(error) = self.peer.notify_progress(params).await {
-            tracing::debug!(%error, "progress was not told");
-        }
-    }
+/// Whether the request is of the protocol that has the extension.
+pub(super) fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context
+        .protocol_version()
+        .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
 }
 
 /// Whether the request may be answered with a task: it must be of the protocol that has the
 /// extension, and declare it. A declaration of an older session counts for nothing.
-fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
-    let modern = context
-        .protocol_version()
-        .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
-    modern && context.client_capabilities().is_some_and(|client| client.supports_tasks())
+pub(super) fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
+    is_modern(context)
+        && context.client_capabilities().is_some_and(|client| client.supports_tasks())
 }
 
-fn task_id(text: &str) -> Result<TaskId, ErrorData> {
+/// The answer to a client that cannot call the tool, in the words of its protocol.
+fn needs_tasks(tool: &str, context: &RequestContext<RoleServer>) -> ErrorData {
+    let message =
+        format!("tool {tool:?} answers with a task, and this client has not declared Tasks");
+    if is_modern(context) {
+        let required = json!({"extensions": {TASKS_EXTENSION_ID: {}}});
+        let data = json!({"requiredCapabilities": required});
+        ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, message, Some(data))
+    } else {
+        ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
+    }
+}
+
+pub(super) fn task_id(text: &str) -> Result<TaskId, ErrorData> {
     text.parse().map_err(|error| ErrorData::invalid_params(format!("{error}"), None))
 }
 
@@ -195,34 +227,50 @@ impl ServerHandler for Session {
         Ok(result)
     }
 
+    fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
+        self.tool(name).ok().map(|tool| tool.shown.clone())
+    }
+
     async fn list_tools(
         &self,
         _page: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = self.server.tools.iter().map(|tool| tool.shown.clone()).collect();
-        Ok(ListToolsResult::with_all_items(tools))
+        Ok(ListToolsResult::with_all_items(self.tools(&context)))
     }
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let id = self.start(request, &context).await?;
-        if takes_tasks(&context) {
-            let started = self.find(id).await?;
-            return Ok(CallToolResponse::Task(CreateTaskResult::new(task(&started))));
+        if let Some(follower) = self.follower(&request.name, &context) {
+            return follower.call(self, request, &context).await.map(CallToolResponse::Complete);
         }
-        self.wait(id, &context).await.map(CallToolResponse::Complete)
+        let served = &self.tool(&request.name)?.served;
+        let handle = takes_tasks(&context) && served.task_support != TaskSupport::Forbidden;
+        if served.task_support == TaskSupport::Required && !handle {
+            return Err(needs_tasks(&served.name, &context));
+        }
+        if handle && !(served.asks_first && rounds::are_for(&context)) {
+            let id = self.start(request, None, &context).await?;
+            return self.handle(id, &context).await;
+        }
+        let answers = request.input_responses.take().unwrap_or_default();
+        let round = Round { answers, is_first: request.request_state.is_none() };
+        let id = match request.request_state.take() {
+            Some(state) => self.resume(&state, request, &context).await?,
+            None => self.start(request, None, &context).await?,
+        };
+        self.plain_call(id, round, handle, &context).await
     }
 
     async fn get_task(
         &self,
         request: GetTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let task = self.find(task_id(&request.task_id)?).await?;
+        let task = self.find(task_id(&request.task_id)?, &context).await?;
         let end = if task.status.is_ended() {
             self.server.runtime.store().end(task.id).await.map_err(|error| refusal(&error))?
         } else {
@@ -238,20 +286,20 @@ impl ServerHandler for Session {
     async fn update_task(
         &self,
         request: UpdateTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let task = self.find(task_id(&request.task_id)?).await?;
+        let task = self.find(task_id(&request.task_id)?, &context).await?;
         questions::answer(&self.server.runtime, task.id, request.input_responses).await
     }
 
     async fn cancel_task(
         &self,
         request: CancelTaskParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let id = task_id(&request.task_id)?;
+        let task = self.find(task_id(&request.task_id)?, &context).await?;
         let reason = Some("the client cancelled the task".to_owned());
-        self.server.runtime.cancel(id, reason).await.map_err(|error| refusal(&error))?;
+        self.server.runtime.cancel(task.id, reason).await.map_err(|error| refusal(&error))?;
         Ok(())
     }
 
@@ -259,17 +307,25 @@ impl ServerHandler for Session {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let CustomRequest { method, params, .. } = request;
         let params = params.unwrap_or_default();
-        let wrong = match method.as_str() {
+        let method = match experimental::method(&method, &context) {
+            Ok(method) => {
+                return experimental::answer(self, method, params, &context)
+                    .await
+                    .map(CustomResult);
+            }
+            Err(method) => method,
+        };
+        let wrong = match method {
             "tools/call" => unreadable::<CallToolRequestParams>(params),
             "tools/list" => unreadable::<PaginatedRequestParams>(params),
             "tasks/get" => unreadable::<GetTaskParams>(params),
             "tasks/update" => unreadable::<UpdateTaskParams>(params),
             "tasks/cancel" => unreadable::<CancelTaskParams>(params),
-            "initialize" => unreadable::<InitializeRequestParams>(params),
+            "initialize" if !is_modern(&context) => unreadable::<InitializeRequestParams>(params),
             _ => None,
         };
         Err(match wrong {

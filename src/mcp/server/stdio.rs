@@ -4,15 +4,12 @@
 //! says where it has an answer, and what comes out of turn before the handshake is dropped (rmcp
 //! would end the connection).
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientNotification, ClientRequest, ErrorData, GetExtensions, GetMeta, JsonRpcMessage,
-    ProtocolVersion, RequestId,
+    ClientRequest, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -20,17 +17,11 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::calls::Calls;
+use super::experimental::wire;
 use crate::limits;
 use crate::mcp::head;
 use crate::mcp::lines::{Line, LineReader, LineWriter};
-
-/// In the extensions of a `tools/call`: cancelled when the client takes the call back, and not when
-/// it merely goes away, which rmcp tells in the same way.
-#[derive(Clone)]
-pub(super) struct TakenBack(pub(super) CancellationToken);
-
-/// The calls that are not answered yet.
-type Calls = Arc<Mutex<HashMap<RequestId, CancellationToken>>>;
 
 pub(super) struct Stdio<R, W> {
     read: LineReader<R>,
@@ -38,6 +29,9 @@ pub(super) struct Stdio<R, W> {
     calls: Calls,
     /// Whether rmcp has left its handshake.
     shaken_hands: bool,
+    /// Whether the session speaks the experimental Tasks.
+    experimental: bool,
+    gone: CancellationToken,
 }
 
 impl<R, W> Stdio<R, W>
@@ -45,69 +39,37 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    pub(super) fn new(read: R, write: W) -> Self {
+    /// `gone` is cancelled when the client has gone.
+    pub(super) fn new(read: R, write: W, gone: CancellationToken) -> Self {
         let read = LineReader::new(read, limits::MESSAGE_MAX_BYTES);
-        Self { read, write: LineWriter::new(write), calls: Calls::default(), shaken_hands: false }
+        let (write, calls) = (LineWriter::new(write), Calls::default());
+        Self { read, write, calls, shaken_hands: false, experimental: false, gone }
     }
 
-    /// Takes note of what a message means for this connection. `None` for one that rmcp must not
-    /// see.
-    fn pass(
-        &mut self,
-        mut message: RxJsonRpcMessage<RoleServer>,
-    ) -> Option<RxJsonRpcMessage<RoleServer>> {
-        match &mut message {
-            JsonRpcMessage::Request(request) => {
-                self.shaken_hands |= ends_handshake(&request.request);
-                if let ClientRequest::CallToolRequest(call) = &mut request.request {
-                    let taken_back = CancellationToken::new();
-                    call.extensions_mut().insert(TakenBack(taken_back.clone()));
-                    lock(&self.calls).insert(request.id.clone(), taken_back);
-                }
-            }
-            _ if !self.shaken_hands => return None,
-            JsonRpcMessage::Notification(notification) => {
-                if let ClientNotification::CancelledNotification(cancelled) =
-                    &notification.notification
-                    && let Some(id) = &cancelled.params.request_id
-                    && let Some(taken_back) = lock(&self.calls).remove(id)
-                {
-                    taken_back.cancel();
-                }
-            }
-            _ => {}
+    /// Reads a message as rmcp is to see it.
+    fn parse(&self, line: &[u8]) -> serde_json::Result<RxJsonRpcMessage<RoleServer>> {
+        if self.shaken_hands && !self.experimental {
+            return serde_json::from_slice(line);
         }
+        let mut message: Value = serde_json::from_slice(line)?;
+        wire::rename(&mut message);
+        serde_json::from_value(message)
+    }
+
+    /// The response to an `initialize` as the client is to see it; `None` for any other message.
+    fn initialized(&mut self, message: &TxJsonRpcMessage<RoleServer>) -> Option<Value> {
+        let JsonRpcMessage::Response(response) = message else { return None };
+        let ServerResult::InitializeResult(_) = response.result else { return None };
+        let mut message = serde_json::to_value(message).ok()?;
+        self.experimental = wire::patch_initialize(&mut message);
         Some(message)
     }
-}
 
-impl<R, W> Transport<RoleServer> for Stdio<R, W>
-where
-    R: AsyncRead + Unpin + Send,
-    W: AsyncWrite + Unpin + Send + 'static,
-{
-    type Error = io::Error;
-
-    fn send(
-        &mut self,
-        message: TxJsonRpcMessage<RoleServer>,
-    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        let answered = match &message {
-            JsonRpcMessage::Response(response) => Some(&response.id),
-            JsonRpcMessage::Error(error) => error.id.as_ref(),
-            _ => None,
-        };
-        if let Some(id) = answered {
-            lock(&self.calls).remove(id);
-        }
-        let write = self.write.clone();
-        async move { write.write(message).await }
-    }
-
-    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+    /// The next message; `None` once the client has gone.
+    async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
             let complaint = match self.read.next().await {
-                Ok(Some(Line::Whole(line))) => match serde_json::from_slice(&line) {
+                Ok(Some(Line::Whole(line))) => match self.parse(&line) {
                     Ok(message) => match self.pass(message) {
                         Some(message) => return Some(message),
                         None => continue,
@@ -135,14 +97,58 @@ where
         }
     }
 
+    /// Takes note of what a message means for this connection. `None` for one that rmcp must not
+    /// see.
+    fn pass(
+        &mut self,
+        mut message: RxJsonRpcMessage<RoleServer>,
+    ) -> Option<RxJsonRpcMessage<RoleServer>> {
+        match &message {
+            JsonRpcMessage::Request(request) => {
+                self.shaken_hands |= ends_handshake(&request.request);
+            }
+            _ if !self.shaken_hands => return None,
+            _ => {}
+        }
+        self.calls.received(&mut message);
+        Some(message)
+    }
+}
+
+impl<R, W> Transport<RoleServer> for Stdio<R, W>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.calls.sent(&message);
+        let write = self.write.clone();
+        let initialized = self.initialized(&message);
+        async move {
+            match initialized {
+                Some(message) => write.write(message).await,
+                None => write.write(message).await,
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        let message = self.next().await;
+        if message.is_none() {
+            self.gone.cancel();
+        }
+        message
+    }
+
     async fn close(&mut self) -> io::Result<()> {
         self.write.close().await;
         Ok(())
     }
-}
-
-fn lock(calls: &Calls) -> std::sync::MutexGuard<'_, HashMap<RequestId, CancellationToken>> {
-    calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The answer to a line that is no message; `None` for a notification, which has no answer.

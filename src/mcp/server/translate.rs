@@ -95,7 +95,8 @@ fn completed(output: &Payload) -> Result<CallToolResult, ErrorData> {
     Ok(result)
 }
 
-fn error_result(message: String) -> CallToolResult {
+/// A failure of the tool's own.
+pub(super) fn error_result(message: String) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(message)])
 }
 
@@ -116,15 +117,17 @@ fn status(status: Status) -> TaskStatus {
     }
 }
 
-/// Clients show the status message, so there always is one.
+/// Clients show the status message, so there always is one. What an ended task was last at is of no
+/// more interest.
 pub(super) fn message(task: &Task) -> String {
     match &task.message {
-        Some(message) => message.clone(),
-        None => format!("{}: {}", task.name, task.status.as_str().replace('_', " ")),
+        Some(message) if !task.status.is_ended() => message.clone(),
+        _ => format!("{}: {}", task.name, task.status.as_str().replace('_', " ")),
     }
 }
 
-fn iso(unix_ms: i64) -> String {
+/// A point in time as MCP writes it (RFC 3339).
+pub(super) fn iso(unix_ms: i64) -> String {
     Timestamp::from_millisecond(unix_ms).unwrap_or_default().to_string()
 }
 

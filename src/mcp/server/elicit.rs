@@ -1,0 +1,205 @@
+//! Questions put to a client as `elicitation/create`, for clients of the protocols in which a server
+//! may ask by itself (up to 2025-11-25).
+//!
+//! A question is the journal's: nothing is lost with a connection. What is kept here is only which
+//! questions this client has before it, so that it is not asked twice, and a form whose question is
+//! settled is taken back.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rmcp::RoleServer;
+use rmcp::model::{
+    ClientCapabilities, ClientResult, InputRequest, InputRequests, InputResponses, ProtocolVersion,
+    RequestMetaObject, ServerRequest,
+};
+use rmcp::service::{Peer, PeerRequestOptions, RequestContext, RequestHandle, ServiceError};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::questions;
+use crate::durable::Runtime;
+use crate::journal::TaskId;
+
+/// The key in `_meta` that says which task a message belongs to.
+pub(super) const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+
+/// A question: the task, and the key in it.
+type Asked = (TaskId, String);
+
+/// How it stands with a question that the client was asked.
+enum State {
+    /// The client has it. Cancelling takes it back.
+    Open(CancellationToken),
+    /// The client gave no answer that could be used: an error, or a form that is none.
+    Refused,
+}
+
+/// The questions that one client was asked and has not answered. Clones are one.
+#[derive(Clone)]
+pub(super) struct Asking {
+    asked: Arc<watch::Sender<HashMap<Asked, State>>>,
+}
+
+/// Which of a client's requests a question comes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    /// A plain call: the client knows nothing of the task.
+    Call,
+    /// A request about the task.
+    Task,
+}
+
+/// Whether the client can be asked: it declared forms, and speaks a protocol in which a server may
+/// send requests.
+pub(super) fn can_be_asked(context: &RequestContext<RoleServer>) -> bool {
+    let older = context
+        .protocol_version()
+        .is_some_and(|version| version.as_str() < ProtocolVersion::V_2026_07_28.as_str());
+    let forms = |client: ClientCapabilities| {
+        client.elicitation.is_some_and(|modes| modes.form.is_some() || modes.url.is_none())
+    };
+    older && context.client_capabilities().is_some_and(forms)
+}
+
+impl Asking {
+    pub(super) fn new() -> Self {
+        Self { asked: Arc::new(watch::Sender::new(HashMap::new())) }
+    }
+
+    /// Asks what the client has not been asked yet. To be called within the handler of the request
+    /// that the questions belong to: over HTTP they go the way of its response.
+    pub(super) async fn put(
+        &self,
+        runtime: &Runtime,
+        peer: &Peer<RoleServer>,
+        within: Within,
+        task: TaskId,
+        questions: InputRequests,
+    ) {
+        for (key, question) in questions {
+            let InputRequest::Elicitation(question) = question else { continue };
+            let asked = (task, key);
+            let taken_back = CancellationToken::new();
+            let is_new = self.asked.send_if_modified(|all| {
+                let is_new = !all.contains_key(&asked);
+                if is_new {
+                    all.insert(asked.clone(), State::Open(taken_back.clone()));
+                }
+                is_new
+            });
+            if !is_new {
+                continue;
+            }
+            let mut meta = RequestMetaObject::new();
+            if within == Within::Task {
+                meta.insert(RELATED_TASK.to_owned(), json!({"taskId": task}));
+            }
+            let request = ServerRequest::ElicitRequest(question);
+            let options = PeerRequestOptions::no_options().with_meta(meta);
+            match peer.send_cancellable_request(request, options).await {
+                Ok(handle) => {
+                    let (asking, runtime) = (self.clone(), runtime.clone());
+                    tokio::spawn(asking.receive(runtime, asked, handle, taken_back));
+                }
+                Err(error) => self.refused(&asked, &error.to_string()),
+            }
+        }
+    }
+
+    /// Takes the answer to one question, or takes the question back.
+    async fn receive(
+        self,
+        runtime: Runtime,
+        asked: Asked,
+        mut handle: RequestHandle<RoleServer>,
+        taken_back: CancellationToken,
+    ) {
+        let answer = tokio::select! {
+            answer = &mut handle.rx => answer.unwrap_or(Err(ServiceError::TransportClosed)),
+            () = taken_back.cancelled() => {
+                let reason = "the question is settled, or asked again".to_owned();
+                if let Err(error) = handle.cancel(Some(reason)).await {
+                    tracing::debug!(%error, "a question was not taken back");
+                }
+                return;
+            }
+        };
+        match pass_on(&runtime, &asked, answer).await {
+            Ok(()) => {
+                self.asked.send_modify(|all| {
+                    all.remove(&asked);
+                });
+            }
+            Err(why) => self.refused(&asked, &why),
+        }
+    }
+
+    fn refused(&self, asked: &Asked, why: &str) {
+        tracing::debug!(task = %asked.0, key = asked.1, why, "the client did not answer a question");
+        self.asked.send_modify(|all| {
+            if let Some(state) = all.get_mut(asked) {
+                *state = State::Refused;
+            }
+        });
+    }
+
+    /// Takes back, or forgets, what this task has asked, but for the questions in `keep`.
+    pub(super) fn settle(&self, task: TaskId, keep: &HashSet<String>) {
+        self.asked.send_if_modified(|all| {
+            let before = all.len();
+            all.retain(|(of, key), state| {
+                let stays = *of != task || keep.contains(key);
+                if !stays && let State::Open(taken_back) = state {
+                    taken_back.cancel();
+                }
+                stays
+            });
+            before != all.len()
+        });
+    }
+
+    /// Whether the client was asked all of these and has refused all of them.
+    pub(super) fn all_refused(&self, task: TaskId, questions: &InputRequests) -> bool {
+        let all = self.asked.borrow();
+        !questions.is_empty()
+            && questions
+                .keys()
+                .all(|key| matches!(all.get(&(task, key.clone())), Some(State::Refused)))
+    }
+
+    /// Follows what becomes of questions from now on.
+    pub(super) fn changes(&self) -> Changes {
+        Changes(self.asked.subscribe())
+    }
+}
+
+/// See [`Asking::changes`].
+pub(super) struct Changes(watch::Receiver<HashMap<Asked, State>>);
+
+impl Changes {
+    pub(super) fn mark_unchanged(&mut self) {
+        self.0.mark_unchanged();
+    }
+
+    /// Until a question has been asked, answered, refused or taken back since the mark.
+    pub(super) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+async fn pass_on(
+    runtime: &Runtime,
+    (task, key): &Asked,
+    answer: Result<ClientResult, ServiceError>,
+) -> Result<(), String> {
+    let ClientResult::ElicitResult(answer) = answer.map_err(|error| error.to_string())? else {
+        return Err("its answer is no elicitation result".to_owned());
+    };
+    let value = serde_json::to_value(answer).map_err(|error| error.to_string())?;
+    let answers = InputResponses::from([(key.clone(), value)]);
+    questions::answer(runtime, *task, answers).await.map_err(|error| error.message.into_owned())
+}

@@ -1,0 +1,56 @@
+//! What stands where, and what a request passes on its way.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{any_service, get};
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+
+use super::gate::{Stopping, gate};
+use super::health::{Readiness, healthz, readyz};
+use super::identify::{Identification, identify};
+use super::sessions::Sessions;
+use super::{HttpOptions, body};
+use crate::limits;
+use crate::mcp::server::Server;
+
+/// The names of this machine for itself, as they stand in a URL.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// The whole of an HTTP server that listens on `address`.
+pub(super) fn routes(
+    server: &Server,
+    options: HttpOptions,
+    address: SocketAddr,
+    stopping: &Stopping,
+) -> Router {
+    let HttpOptions { hosts, origins, identify: who, .. } = options;
+    let local = |host: &str| format!("http://{host}:{}", address.port());
+    let config = StreamableHttpServerConfig::default()
+        .with_json_response(true)
+        .with_max_request_body_bytes(limits::HTTP_BODY_MAX_BYTES)
+        .with_allowed_hosts(LOOPBACK.map(str::to_owned).into_iter().chain(hosts))
+        .with_allowed_origins(LOOPBACK.map(local).into_iter().chain(origins))
+        .enforce_origin_validation()
+        .with_cancellation_token(stopping.close.clone());
+    let sessions = Arc::new(Sessions::default());
+    let identification = Identification { identify: who, sessions: Arc::clone(&sessions) };
+    let readiness = Readiness::new(server.inner.runtime.clone(), stopping.clone());
+    let (server, stop) = (server.clone(), stopping.stop.clone());
+    let mcp = StreamableHttpService::new(
+        move || Ok(server.session(stop.clone())),
+        Arc::clone(&sessions),
+        config,
+    );
+    // The last layer is the first that a request passes.
+    let mcp = any_service(mcp)
+        .layer(from_fn_with_state(sessions, body::whole))
+        .layer(from_fn_with_state(identification, identify))
+        .layer(from_fn_with_state(stopping.clone(), gate));
+    Router::new()
+        .route("/mcp", mcp)
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz).with_state(readiness))
+}

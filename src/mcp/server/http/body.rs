@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rmcp::model::{ClientJsonRpcMessage, ErrorData, JsonRpcError, RequestId};
 use serde_json::Value;
 
 use crate::limits;
+use crate::mcp::server::listen;
 
 /// Reads the body and checks that it is one JSON-RPC message. What is wrong with it is answered as
 /// JSON-RPC says.
@@ -18,7 +19,7 @@ pub(super) async fn whole(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let patience = Duration::from_millis(limits::HTTP_BODY_MS);
     let read = to_bytes(body, limits::HTTP_BODY_MAX_BYTES);
     let body = match tokio::time::timeout(patience, read).await {
@@ -37,7 +38,20 @@ pub(super) async fn whole(request: Request, next: Next) -> Response {
     if let Some(complaint) = complaint(&body) {
         return (StatusCode::BAD_REQUEST, axum::Json(complaint)).into_response();
     }
-    next.run(Request::from_parts(head, Body::from(body))).await
+    let body = match listen::rename(&body) {
+        Some(message) => {
+            // rmcp compares the header with the body.
+            if let Some(method) =
+                head.headers.get_mut("mcp-method").filter(|m| *m == listen::METHOD)
+            {
+                *method = HeaderValue::from_static(listen::RENAMED);
+            }
+            Body::from(message.to_string())
+        }
+        None => Body::from(body),
+    };
+    head.headers.remove(header::CONTENT_LENGTH);
+    next.run(Request::from_parts(head, body)).await
 }
 
 /// What is wrong with a body that is no message.

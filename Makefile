@@ -1,5 +1,5 @@
-# Everything here sets itself up: a Rust toolchain is all that is needed, and npm for the clients and
-# suites that others wrote.
+# Everything here sets itself up: a Rust toolchain and Node 20 with npm are all that is needed. npm brings
+# the clients and suites that others wrote.
 
 .PHONY: test conformance lint bench demo
 

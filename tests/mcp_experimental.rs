@@ -282,6 +282,40 @@ async fn a_question_outlives_its_connection() {
 }
 
 #[tokio::test]
+async fn a_client_that_cannot_be_asked_is_told_so() {
+    let (_directory, host) = host().await;
+    let mut client = host.connect();
+    client.initialize("2025-11-25", json!({})).await;
+    let task = start(&mut client, "confirm", json!({})).await;
+    let asking = until(&mut client, &task, "input_required").await;
+    let message = asking["statusMessage"].as_str().unwrap();
+    assert!(message.starts_with("asks: Are you sure?"), "{message}");
+    assert!(message.contains("has not declared elicitation"), "{message}");
+    get(&mut client, &task).await;
+
+    let waiting = client.ask("tasks/result", json!({"taskId": task["taskId"]})).await;
+    let mut other = connect(&host).await;
+    other.ask("tasks/result", json!({"taskId": task["taskId"]})).await;
+    let request = asked(&mut other).await;
+    accept(&mut other, &request).await;
+    let answer = client.answer(waiting).await;
+    assert_eq!(answer["result"]["content"][0]["text"], "sure: true", "{answer}");
+    let asked = client.notifications.iter().any(|told| told["method"] == "elicitation/create");
+    assert!(!asked);
+}
+
+#[tokio::test]
+async fn a_key_finds_the_task_of_a_call_whose_answer_was_lost() {
+    let (_directory, host) = host().await;
+    let mut params = call("nap", json!({"ms": 3_600_000}));
+    params["_meta"] = json!({"relight/idempotencyKey": "k"});
+    let first = connect(&host).await.request("tools/call", params.clone()).await;
+    let again = connect(&host).await.request("tools/call", params).await;
+    assert!(first["result"]["task"]["taskId"].is_string(), "{first}");
+    assert_eq!(first["result"]["task"]["taskId"], again["result"]["task"]["taskId"]);
+}
+
+#[tokio::test]
 async fn a_question_of_a_cancelled_task_is_taken_back() {
     let (_directory, host) = host().await;
     let mut client = connect(&host).await;

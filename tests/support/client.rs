@@ -1,7 +1,7 @@
 //! A server in this process, and clients on it that are nothing but lines of JSON.
 
 #[path = "wire.rs"]
-mod wire;
+pub(crate) mod wire;
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;

@@ -81,6 +81,7 @@ impl Wire {
     pub(crate) async fn answer(&mut self, id: i64) -> Value {
         loop {
             let message = self.receive().await;
+            // The server's own requests have ids of their own, which may be the same.
             if message["id"] == id && message["method"].is_null() {
                 return message;
             }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rmcp::model::{
@@ -17,6 +16,7 @@ use serde_json::Value;
 use super::sessions::Sessions;
 use crate::limits;
 use crate::mcp::server::experimental::wire;
+use crate::mcp::server::listen;
 
 /// The header that names a request's session.
 const SESSION: &str = "mcp-session-id";
@@ -47,6 +47,11 @@ pub(super) async fn whole(
             return (StatusCode::REQUEST_TIMEOUT, told).into_response();
         }
     };
+    if let Some(message) = listen::rename(&body) {
+        rename_method(&mut head.headers);
+        head.headers.remove(header::CONTENT_LENGTH);
+        return next.run(Request::from_parts(head, Body::from(message.to_string()))).await;
+    }
     let message = match serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
         Ok(message) => message,
         Err(_) => return (StatusCode::BAD_REQUEST, axum::Json(complaint(&body))).into_response(),
@@ -60,8 +65,15 @@ pub(super) async fn whole(
         return next.run(Request::from_parts(head, Body::from(body))).await;
     }
     let body = renamed(&body).unwrap_or_else(|_| body.into());
-    head.headers.remove(CONTENT_LENGTH);
+    head.headers.remove(header::CONTENT_LENGTH);
     next.run(Request::from_parts(head, Body::from(body))).await
+}
+
+/// rmcp compares the header with the body.
+fn rename_method(headers: &mut HeaderMap) {
+    if let Some(method) = headers.get_mut("mcp-method").filter(|method| *method == listen::METHOD) {
+        *method = HeaderValue::from_static(listen::RENAMED);
+    }
 }
 
 fn is_initialize(message: &ClientJsonRpcMessage) -> bool {

@@ -88,6 +88,15 @@ impl Session {
         let input = Payload::of(&arguments).map_err(|error| {
             ErrorData::invalid_params(format!("the arguments cannot be stored: {error}"), None)
         })?;
+        let (bytes, max_bytes) = (input.json().len(), limits::PAYLOAD_MAX_BYTES);
+        if bytes > max_bytes {
+            let message = format!(
+                "the arguments for tool {:?} have {bytes} bytes, and at most {max_bytes} are \
+                 taken; put large data into a file and pass its path",
+                tool.served.name
+            );
+            return Err(ErrorData::invalid_params(message, None));
+        }
         let mut start = (tool.served.start)(input);
         start.owner = Owner::of(context).0;
         start.ttl_ms = [start.ttl_ms, ttl_ms].into_iter().flatten().min();

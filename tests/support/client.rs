@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::Wire;
+#[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use wire::{tasks_declared, with_meta};
 
 const PATIENCE: Duration = Duration::from_secs(20);

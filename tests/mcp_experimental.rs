@@ -10,7 +10,7 @@
 #[path = "support/asking.rs"]
 mod asking;
 #[path = "support/client.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
+#[allow(dead_code, unused_imports, reason = "shared with other tests")]
 mod client;
 
 use std::time::Duration;
@@ -148,7 +148,7 @@ async fn a_tools_own_failure_is_a_failed_task_too() {
     let mut client = connect(&host).await;
     let task = start(&mut client, "break", json!({})).await;
     let failed = until(&mut client, &task, "failed").await;
-    assert_eq!(failed["statusMessage"], "out of paper");
+    assert_eq!(failed["statusMessage"], "failed: out of paper");
     let answer = result(&mut client, &task).await;
     assert_eq!(answer["result"]["isError"], true, "{answer}");
 

@@ -183,6 +183,9 @@ impl Session {
         after: Option<TaskId>,
         context: &RequestContext<RoleServer>,
     ) -> Result<(Vec<Task>, Option<TaskId>), ErrorData> {
+        if let Some(after) = after {
+            self.find(after, context).await?;
+        }
         let limit = limits::TASK_PAGE;
         let owner = Some(Owner::of(context).0);
         let filter = Filter { owner, after, limit, ..Filter::default() };

@@ -117,11 +117,11 @@ fn status(status: Status) -> TaskStatus {
     }
 }
 
-/// Clients show the status message, so there always is one. What an ended task was last at is of no
-/// more interest.
+/// Clients show the status message, so there always is one. What a completed task was last at is of
+/// no more interest.
 pub(super) fn message(task: &Task) -> String {
     match &task.message {
-        Some(message) if !task.status.is_ended() => message.clone(),
+        Some(message) if task.status != Status::Completed => message.clone(),
         _ => format!("{}: {}", task.name, task.status.as_str().replace('_', " ")),
     }
 }

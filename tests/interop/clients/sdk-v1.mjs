@@ -93,7 +93,7 @@ test("a failure is told, the tool's own and the protocol's", async () => {
   const { client, tasks } = await connect();
   const own = await create(tasks, "failing_job");
   assert.equal((await rest(own.stream)).at(-1).type, "error");
-  assert.equal((await tasks.getTask(own.taskId)).statusMessage, "this job always fails");
+  assert.equal((await tasks.getTask(own.taskId)).statusMessage, "failed: this job always fails");
   const result = await tasks.getTaskResult(own.taskId, CallToolResultSchema);
   assert.equal(result.isError, true);
   assert.equal(text(result), "this job always fails");

@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::durable::Runtime;
-use crate::journal::{End, Status, Task};
+use crate::journal::{Status, Task};
 use crate::limits;
 use crate::mcp::server::questions;
-use crate::mcp::server::translate::{iso, message, refusal};
+use crate::mcp::server::translate::{iso, message};
 
 /// A task as every answer about it shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,24 +29,14 @@ impl Shown {
     /// -32603 when the journal cannot be read.
     pub(super) async fn of(runtime: &Runtime, task: &Task) -> Result<Self, ErrorData> {
         let mut shown = Self::new(task);
-        match shown.status {
-            "input_required" => {
-                let asked = questions::open(runtime, task.id).await?;
-                if asked.is_empty() {
-                    // Everything is answered, and the task has not gone on yet.
-                    shown.status = "working";
-                } else {
-                    shown.status_message = format!("asks: {}", questions::words(&asked));
-                }
+        if task.status == Status::InputRequired && !task.cancel_requested {
+            let asked = questions::open(runtime, task.id).await?;
+            if asked.is_empty() {
+                // Everything is answered, and the task has not gone on yet.
+                shown.status = "working";
+            } else {
+                shown.status_message = format!("asks: {}", questions::words(&asked));
             }
-            // Clients make the error that people see of a failed task's message.
-            "failed" => {
-                let end = runtime.store().end(task.id).await.map_err(|error| refusal(&error))?;
-                if let Some(End::Failed(failure) | End::Stopped(failure)) = end {
-                    shown.status_message = failure.message;
-                }
-            }
-            _ => {}
         }
         Ok(shown)
     }
@@ -142,8 +132,9 @@ mod tests {
         check(Status::Working, false, "working", "asleep");
         check(Status::InputRequired, false, "input_required", "asleep");
         check(Status::Completed, false, "completed", "nap: completed");
-        check(Status::Failed, false, "failed", "nap: failed");
-        check(Status::Stopped, false, "failed", "nap: stopped");
+        check(Status::Failed, false, "failed", "asleep");
+        check(Status::Stopped, false, "failed", "asleep");
+        check(Status::Cancelled, false, "cancelled", "asleep");
         check(Status::Cancelled, true, "cancelled", "nap: cancelled");
         check(Status::Working, true, "cancelled", "nap: cancelled");
         check(Status::Completed, true, "cancelled", "nap: cancelled");

@@ -1,12 +1,21 @@
-# Everything here sets itself up: a Rust toolchain is all that is needed, and npm for the clients and
-# suites that others wrote.
+# Everything here sets itself up. A Rust toolchain is all that `make test` needs; where Node 20 or later with
+# npm is there too, it also runs the clients and suites that others wrote, which npm brings below target/.
 
-.PHONY: test conformance lint bench demo
+.PHONY: test peers interop conformance lint bench demo
 
-test: conformance
+test:
 	cargo test --locked
+	@if command -v npm >/dev/null; then $(MAKE) peers; \
+	else echo "NOT RUN: interop and conformance need Node 20 or later with npm"; fi
 
-# MCP's official suite. Its programs are installed below target/, as tests/interop/ pins them.
+peers: interop conformance
+
+# Clients from npm, over both transports and across kills.
+interop:
+	cargo build --locked --example conformance
+	cargo test --locked --test interop -- --ignored
+
+# MCP's official conformance suite, every check of it required.
 conformance:
 	cargo build --locked --example conformance
 	cargo test --locked --test mcp_conformance -- --ignored --nocapture --test-threads=1

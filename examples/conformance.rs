@@ -1,4 +1,5 @@
-//! The tools that MCP's official conformance suite calls, as durable functions over HTTP.
+//! The tools that MCP's official conformance suite calls, as durable functions over HTTP, or over
+//! stdio for the clients of `tests/interop.rs`.
 //!
 //! ```text
 //! cargo run --example conformance -- --listen 127.0.0.1:8377 conformance.db
@@ -16,6 +17,7 @@ use std::time::Duration;
 use clap::Parser;
 use relight::durable::{Answer, Builder, Context, Question, Runtime, StartTask};
 use relight::journal::{Failure, Payload, sqlite::Sqlite};
+use relight::limits;
 use relight::mcp::server::{HttpOptions, HttpServer, Options, Served, Server, TaskSupport};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +29,12 @@ struct Arguments {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8377")]
     listen: SocketAddr,
+    /// Serve the client on stdin and stdout instead
+    #[arg(long)]
+    stdio: bool,
+    /// How long a call of a client without Tasks waits
+    #[arg(long, default_value_t = limits::PLAIN_WAIT_MS)]
+    plain_wait_ms: u64,
     /// The journal
     journal: PathBuf,
 }
@@ -38,10 +46,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();
-    let Arguments { listen, journal } = Arguments::parse();
+    let Arguments { listen, stdio, plain_wait_ms, journal } = Arguments::parse();
     let store = Arc::new(Sqlite::open(&journal)?);
     let runtime = register(Runtime::builder(store)).start().await?;
-    let server = Server::new(runtime.clone(), tools()?, Options::default())?;
+    let options = Options { plain_wait_ms, ..Options::default() };
+    let server = Server::new(runtime.clone(), tools()?, options)?;
+    if stdio {
+        server.serve_stdio(CancellationToken::new()).await?;
+        runtime.shutdown().await;
+        return Ok(());
+    }
     let http = HttpServer::bind(&server, listen, HttpOptions::default()).await?;
     tracing::info!("listening on {}", http.address());
     let stop = CancellationToken::new();

@@ -151,6 +151,9 @@ pub const NOTICE_MS: u64 = 250;
 /// journal; the others are polled.
 pub const NOTICE_TASKS: usize = 256;
 
+/// The longest request to be told of changes. It names [`NOTICE_TASKS`] tasks in some ten KiB.
+pub const LISTEN_MAX_BYTES: usize = 64 * 1024;
+
 /// The longest agent file, settings file or `mcp.json` that is read. Prompts are pages, not books.
 pub const AGENT_FILE_MAX_BYTES: usize = 1024 * 1024;
 

@@ -10,7 +10,7 @@
 #[path = "support/asking.rs"]
 mod asking;
 #[path = "support/client.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
+#[allow(dead_code, unused_imports, reason = "shared with other tests")]
 mod client;
 
 use std::time::Duration;
@@ -148,7 +148,7 @@ async fn a_tools_own_failure_is_a_failed_task_too() {
     let mut client = connect(&host).await;
     let task = start(&mut client, "break", json!({})).await;
     let failed = until(&mut client, &task, "failed").await;
-    assert_eq!(failed["statusMessage"], "out of paper");
+    assert_eq!(failed["statusMessage"], "failed: out of paper");
     let answer = result(&mut client, &task).await;
     assert_eq!(answer["result"]["isError"], true, "{answer}");
 
@@ -279,6 +279,40 @@ async fn a_question_outlives_its_connection() {
     accept(&mut client, &request).await;
     let answer = client.answer(waiting).await;
     assert_eq!(answer["result"]["content"][0]["text"], "sure: true", "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_be_asked_is_told_so() {
+    let (_directory, host) = host().await;
+    let mut client = host.connect();
+    client.initialize("2025-11-25", json!({})).await;
+    let task = start(&mut client, "confirm", json!({})).await;
+    let asking = until(&mut client, &task, "input_required").await;
+    let message = asking["statusMessage"].as_str().unwrap();
+    assert!(message.starts_with("asks: Are you sure?"), "{message}");
+    assert!(message.contains("has not declared elicitation"), "{message}");
+    get(&mut client, &task).await;
+
+    let waiting = client.ask("tasks/result", json!({"taskId": task["taskId"]})).await;
+    let mut other = connect(&host).await;
+    other.ask("tasks/result", json!({"taskId": task["taskId"]})).await;
+    let request = asked(&mut other).await;
+    accept(&mut other, &request).await;
+    let answer = client.answer(waiting).await;
+    assert_eq!(answer["result"]["content"][0]["text"], "sure: true", "{answer}");
+    let asked = client.notifications.iter().any(|told| told["method"] == "elicitation/create");
+    assert!(!asked);
+}
+
+#[tokio::test]
+async fn a_key_finds_the_task_of_a_call_whose_answer_was_lost() {
+    let (_directory, host) = host().await;
+    let mut params = call("nap", json!({"ms": 3_600_000}));
+    params["_meta"] = json!({"relight/idempotencyKey": "k"});
+    let first = connect(&host).await.request("tools/call", params.clone()).await;
+    let again = connect(&host).await.request("tools/call", params).await;
+    assert!(first["result"]["task"]["taskId"].is_string(), "{first}");
+    assert_eq!(first["result"]["task"]["taskId"], again["result"]["task"]["taskId"]);
 }
 
 #[tokio::test]

@@ -99,6 +99,8 @@ async fn a_client_with_forms_is_asked_within_the_call() {
         let request = client.receive().await;
         assert_eq!(request["method"], "elicitation/create");
         assert_eq!(request["params"]["message"], "Are you sure?");
+        let related = &request["params"]["_meta"]["io.modelcontextprotocol/related-task"];
+        assert_eq!(*related, Value::Null, "the client knows of no task");
         client.send(&json!({"jsonrpc": "2.0", "id": request["id"], "result": answer})).await;
         let result = client.answer(calling).await["result"].clone();
         assert_eq!(text(&result), expected);

@@ -291,7 +291,7 @@ impl Spent {
             |n: u64| if n == 1 { "1 model call".to_owned() } else { format!("{n} model calls") };
         let again = match self.again {
             0 => "none was paid for again".to_owned(),
-            again => format!("{} had been under way at the kill", calls(again)),
+            again => format!("{} under way at the kill and made again", calls(again)),
         };
         format!(
             "  paid before the kill: {}, {} tokens; after it: {}, {} tokens; {again}",

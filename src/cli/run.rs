@@ -79,7 +79,10 @@ fn arguments(args: &Args, schema: &Payload) -> Result<Payload, Error> {
     let validator = jsonschema::validator_for(&schema).map_err(|error| wrong(error.to_string()))?;
     let complaints: Vec<_> = validator
         .iter_errors(&value)
-        .map(|error| format!("{error} (at {:?})", error.instance_path().to_string()))
+        .map(|error| match error.instance_path().as_str() {
+            "" => error.to_string(),
+            path => format!("{path}: {error}"),
+        })
         .collect();
     if !complaints.is_empty() {
         let takes = properties.keys().map(|key| format!("{key}=...")).collect::<Vec<_>>().join(" ");

@@ -177,6 +177,12 @@ async fn run(live: &Arc<Live>) -> Result<()> {
         Outcome::Stopping => return release(live, Wake::Now, seen).await,
     };
     cancel_children(live).await?;
+    match &end {
+        Event::TaskFailed { failure } => live.set_message(format!("failed: {failure}")),
+        Event::TaskStopped { failure } => live.set_message(format!("stopped: {failure}")),
+        Event::TaskCancelled { message } => live.set_message(message.clone()),
+        _ => {}
+    }
     live.record(end);
     live.finish().await
 }

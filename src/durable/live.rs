@@ -156,16 +156,24 @@ impl Live {
         if self.halted().is_some() {
             pending::<()>().await;
         }
+        let mut told = false;
         loop {
             match self.try_commit().await {
                 Ok(()) => return,
                 Err(error) if error.is_retryable() => {
-                    warn!(task = %self.lease.task, %error, "waiting for the journal");
+                    self.tell_once(&mut told, &error);
                     tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
                 }
                 Err(Error::LeaseLost { .. }) => return self.never(Halt::LeaseLost).await,
                 Err(error) => return self.never(Halt::Journal(error)).await,
             }
+        }
+    }
+
+    /// Logs what is waited for, at the first try only: a log that grows is no help on a full disk.
+    fn tell_once(&self, told: &mut bool, error: &Error) {
+        if !std::mem::replace(told, true) {
+            warn!(task = %self.lease.task, %error, "waiting for the journal");
         }
     }
 
@@ -235,10 +243,11 @@ impl Live {
     /// Commits what is left when the code is not running any more; waits for the journal where it
     /// must, but not past a stop.
     pub(super) async fn finish(&self) -> Result<(), Error> {
+        let mut told = false;
         loop {
             match self.try_commit().await {
                 Err(error) if error.is_retryable() && !self.shared.stop.is_cancelled() => {
-                    warn!(task = %self.lease.task, %error, "waiting for the journal");
+                    self.tell_once(&mut told, &error);
                     tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
                 }
                 result => return result,

@@ -390,14 +390,19 @@ impl Shared {
         let mut renewals: u64 = 0;
         let mut tick = tokio::time::interval(Duration::from_millis(limits::LEASE_RENEW_MS));
         while self.stop.run_until_cancelled(tick.tick()).await.is_some() {
-            if let Err(error) = self.renew().await {
-                warn!(%error, "cannot renew the leases");
+            match self.renew().await {
+                Err(Error::Closed) => return,
+                Err(error) => warn!(%error, "cannot renew the leases"),
+                Ok(()) => {}
             }
             renewals += 1;
-            if renewals % (limits::PURGE_EVERY_MS / limits::LEASE_RENEW_MS) == 1
-                && let Err(error) = self.store.purge(self.clock.now_ms(), PURGED_AT_ONCE).await
-            {
-                warn!(%error, "cannot remove expired tasks");
+            if renewals % (limits::PURGE_EVERY_MS / limits::LEASE_RENEW_MS) != 1 {
+                continue;
+            }
+            match self.store.purge(self.clock.now_ms(), PURGED_AT_ONCE).await {
+                Err(Error::Closed) => return,
+                Err(error) => warn!(%error, "cannot remove expired tasks"),
+                Ok(_) => {}
             }
         }
     }
@@ -406,13 +411,20 @@ impl Shared {
     async fn schedule(self: Arc<Self>) {
         let mut changes = self.store.changes();
         let retry = Duration::from_millis(limits::JOURNAL_RETRY_MS);
+        // Said once, and not every half second for as long as it lasts.
+        let mut told = false;
         while !self.stop.is_cancelled() {
             changes.mark_unchanged();
             let next_due_ms = match self.look().await {
-                Ok(next_due_ms) => next_due_ms,
+                Ok(next_due_ms) => {
+                    told = false;
+                    next_due_ms
+                }
                 Err(Error::Closed) => return,
                 Err(error) => {
-                    warn!(%error, "cannot look for due tasks");
+                    if !std::mem::replace(&mut told, true) {
+                        warn!(%error, "cannot look for due tasks");
+                    }
                     tokio::time::sleep(retry).await;
                     continue;
                 }

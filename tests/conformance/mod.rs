@@ -14,7 +14,8 @@ macro_rules! all_of_it {
             create: a_new_task_is_there_and_due,
                 a_key_finds_the_task_that_it_made,
                 a_key_of_another_call_is_refused,
-                an_id_is_taken_once;
+                an_id_is_taken_once,
+                an_owner_has_so_many_under_way;
             append: events_come_back_as_they_went_in,
                 payloads_of_any_length_come_back,
                 what_leaves_a_gap_is_refused,

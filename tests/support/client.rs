@@ -1,5 +1,9 @@
-//! An MCP client that is nothing but lines of JSON, on a server in this process.
+//! A server in this process, and clients on it that are nothing but lines of JSON.
 
+#[path = "wire.rs"]
+pub(crate) mod wire;
+
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +13,12 @@ use relight::journal::sqlite::Sqlite;
 use relight::journal::{Failure, Payload, Store};
 use relight::mcp::server::{Options, Served, Server, TaskSupport};
 use serde_json::{Value, json};
-use tokio::io::{
-    AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf,
-};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use wire::Wire;
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub(crate) use wire::{tasks_declared, with_meta};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,8 +52,7 @@ impl Host {
         let token = stop.clone();
         let serving = tokio::spawn(async move { server.serve(read, write, token).await.unwrap() });
         let (read, write) = tokio::io::split(ours);
-        let lines = BufReader::new(read).lines();
-        Client { lines, write, stop, serving, next_id: 1, notifications: Vec::new() }
+        Client { wire: Wire::new(read, write), stop, serving }
     }
 }
 
@@ -102,101 +105,31 @@ async fn break_down(_ctx: Context, input: Value) -> Result<Value, Failure> {
     })
 }
 
-/// A connection. Requests are answered in any order; what is no answer is kept.
+/// A connection.
 pub(crate) struct Client {
-    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
-    write: WriteHalf<DuplexStream>,
+    wire: Wire,
     pub(crate) stop: CancellationToken,
     serving: JoinHandle<()>,
-    next_id: i64,
-    pub(crate) notifications: Vec<Value>,
+}
+
+impl Deref for Client {
+    type Target = Wire;
+
+    fn deref(&self) -> &Wire {
+        &self.wire
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
 }
 
 impl Client {
-    /// Shakes hands as clients did up to 2025-11-25.
-    pub(crate) async fn initialize(&mut self, version: &str, capabilities: Value) -> Value {
-        let client = json!({"name": "test", "version": "0"});
-        let params =
-            json!({"protocolVersion": version, "capabilities": capabilities, "clientInfo": client});
-        let answer = self.request("initialize", params).await;
-        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
-        answer
-    }
-
-    pub(crate) async fn send_line(&mut self, line: &str) {
-        self.write.write_all(line.as_bytes()).await.unwrap();
-        self.write.write_all(b"\n").await.unwrap();
-        self.write.flush().await.unwrap();
-    }
-
-    pub(crate) async fn send(&mut self, message: &Value) {
-        self.send_line(&message.to_string()).await;
-    }
-
-    /// Sends a request and returns its id.
-    pub(crate) async fn ask(&mut self, method: &str, params: Value) -> i64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
-        id
-    }
-
-    /// The next message of the server.
-    pub(crate) async fn receive(&mut self) -> Value {
-        let line = timeout(PATIENCE, self.lines.next_line()).await.expect("the server is silent");
-        let line = line.unwrap().expect("the server has closed the connection");
-        let message: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(message["jsonrpc"], "2.0", "{message}");
-        message
-    }
-
-    /// The next message that answers a request, whichever.
-    pub(crate) async fn receive_answer(&mut self) -> Value {
-        loop {
-            let message = self.receive().await;
-            if message["method"].is_null() {
-                return message;
-            }
-            self.notifications.push(message);
-        }
-    }
-
-    pub(crate) async fn answer(&mut self, id: i64) -> Value {
-        loop {
-            let message = self.receive().await;
-            if message["id"] == id && message["method"].is_null() {
-                return message;
-            }
-            self.notifications.push(message);
-        }
-    }
-
-    pub(crate) async fn request(&mut self, method: &str, params: Value) -> Value {
-        let id = self.ask(method, params).await;
-        self.answer(id).await
-    }
-
-    /// A request of protocol 2026-07-28, with the Tasks extension declared.
-    pub(crate) async fn modern(&mut self, method: &str, params: Value) -> Value {
-        self.request(method, with_meta(params, tasks_declared())).await
-    }
-
-    /// Polls a task to its end.
-    pub(crate) async fn settle(&mut self, task: &str) -> Value {
-        loop {
-            let answer = self.modern("tasks/get", json!({"taskId": task})).await;
-            let result = answer["result"].clone();
-            assert!(result.is_object(), "{answer}");
-            if result["status"] != "working" {
-                return result;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
     /// Goes away, and waits until the server has noticed.
     pub(crate) async fn leave(self) {
-        drop((self.lines, self.write));
+        drop(self.wire);
         timeout(PATIENCE, self.serving).await.expect("the server goes on").unwrap();
     }
 
@@ -204,16 +137,4 @@ impl Client {
     pub(crate) async fn ended(self) {
         timeout(PATIENCE, self.serving).await.expect("the server goes on").unwrap();
     }
-}
-
-pub(crate) fn tasks_declared() -> Value {
-    json!({"extensions": {"io.modelcontextprotocol/tasks": {}}})
-}
-
-/// Params with what protocol 2026-07-28 wants in each request.
-pub(crate) fn with_meta(mut params: Value, capabilities: Value) -> Value {
-    let meta = &mut params["_meta"];
-    meta["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
-    meta["io.modelcontextprotocol/clientCapabilities"] = capabilities;
-    params
 }

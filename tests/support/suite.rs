@@ -16,13 +16,13 @@ pub(crate) struct Suite {
 impl Suite {
     /// Installs what `tests/interop/package-lock.json` pins, once, below `target/`.
     pub(crate) fn install() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let (pinned, directory) = (root.join("tests/interop"), root.join("target/interop"));
+        let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance");
         fs::create_dir_all(&directory).unwrap();
         let lock = fs::read(pinned.join("package-lock.json")).unwrap();
         let stamp = directory.join("installed.json");
         if fs::read(&stamp).ok().as_ref() != Some(&lock) {
-            for file in ["package.json", "package-lock.json"] {
+            for file in [".npmrc", "package.json", "package-lock.json"] {
                 fs::copy(pinned.join(file), directory.join(file)).unwrap();
             }
             let npm = Command::new("npm")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use relight::durable::Runtime;
-use relight::journal::{End, Sent, Store};
+use relight::journal::{End, Sent, Status, Store};
 
 use super::super::screen::Screen;
 use super::super::{Error, find_task};
@@ -41,10 +41,8 @@ pub(super) async fn cancel(
     } else {
         match (&end, sent) {
             (End::Cancelled(message), Sent::Delivered) => screen.line(message),
-            _ => screen.line(format!(
-                "The task had already {}.",
-                relight::journal::Status::from(&end).as_str()
-            )),
+            (End::Cancelled(_), _) => screen.line("The task had already been cancelled."),
+            _ => screen.line(format!("The task had already {}.", Status::from(&end).as_str())),
         }
     }
     Ok(())

@@ -52,7 +52,11 @@ pub(super) fn sql_error(error: &rusqlite::Error, operation: &'static str, path: 
     let shown = path.display();
     let why = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            return Error::Corrupt { path: path.to_owned(), why: error.to_string() };
+            let why = format!(
+                "it is damaged ({error}): put a copy of it in its place, or move it away to begin \
+                 a new one"
+            );
+            return Error::Corrupt { path: path.to_owned(), why };
         }
         Some(ErrorCode::DiskFull) => {
             format!("no room is left for {shown}: free space on its disk, or remove old tasks")
@@ -68,7 +72,9 @@ pub(super) fn sql_error(error: &rusqlite::Error, operation: &'static str, path: 
              to both ({error})"
         ),
         Some(ErrorCode::SystemIoFailure) => {
-            format!("the disk under {shown} failed: {error}; see that it is there and healthy")
+            format!(
+                "the disk under {shown} failed: {error}; see that it is there, healthy and not full"
+            )
         }
         _ => format!("SQLite failed on {shown}: {error}"),
     };

@@ -56,10 +56,15 @@ pub(super) fn open_writer(path: &Path, options: &Options, mode: Mode) -> Result<
             fs::create_dir_all(dir).map_err(|error| Error::Open {
                 path: path.to_owned(),
                 why: format!(
-                    "its directory cannot be made: {error}; choose another place, or make the \
-                     directory yourself"
+                    "its directory {} cannot be made: {error}; choose another place, or make the \
+                     directory yourself",
+                    dir.display()
                 ),
             })?;
+        }
+        if path.is_dir() {
+            let why = "it is a directory; name a file in it".to_owned();
+            return Err(Error::Open { path: path.to_owned(), why });
         }
     }
     let mut tries = 1;

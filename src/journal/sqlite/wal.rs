@@ -15,7 +15,8 @@ use rusqlite::{Connection, FileControl};
 use super::schema::open_warmer;
 use crate::limits;
 
-/// Lengthens the log to what it holds between two checkpoints. Without effect where that fails.
+/// Lengthens the log to what it holds between two checkpoints. Where there is no room for that, what
+/// it took is given back.
 ///
 /// A transaction larger than its page cache spills into the log before it is committed; rolled back,
 /// it leaves the blocks behind and nothing in the journal.
@@ -30,7 +31,13 @@ pub(super) fn warm_up(journal: &Path) {
             return Ok(());
         }
         connection.execute_batch("BEGIN IMMEDIATE; CREATE TABLE warm (data)")?;
-        connection.execute("INSERT INTO warm VALUES (zeroblob(?1))", [bytes])?;
+        let grown = connection.execute("INSERT INTO warm VALUES (zeroblob(?1))", [bytes]);
+        if let Err(error) = grown {
+            // SQLite may have rolled back by itself.
+            let _ = connection.execute_batch("ROLLBACK");
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            return Err(error.into());
+        }
         connection.execute_batch("ROLLBACK")?;
         File::open(&path)?.sync_data()?;
         Ok(())
@@ -49,6 +56,12 @@ pub(super) fn checkpoint_if_due(connection: &Connection) -> rusqlite::Result<()>
         connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
     }
     Ok(())
+}
+
+/// Copies what it can of the log into the journal, so that the next writes begin the log anew and
+/// find its room: on a disk that is full, there may be no other. Without effect where that fails.
+pub(super) fn make_room(connection: &Connection) {
+    let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
 }
 
 /// Whether the file that is open is not any more the one at its path. SQLite would go on writing

@@ -272,16 +272,18 @@ impl Thread {
 
     /// Whether there is news for watchers.
     fn transact(&mut self, group: &mut [Box<dyn Write>]) -> Result<bool> {
-        let connection =
-            match self.connection.take() {
-                Some(connection) => connection,
-                None => open_writer(&self.path, &self.options, Mode::Reopen).map_err(|error| {
-                    match error {
-                        Error::Open { why, .. } => Error::Unavailable { operation: "write", why },
-                        other => other,
-                    }
-                })?,
-            };
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let connection = open_writer(&self.path, &self.options, Mode::Reopen);
+                let connection = connection.map_err(|error| match error {
+                    Error::Open { why, .. } => Error::Unavailable { operation: "write", why },
+                    other => other,
+                })?;
+                wal::make_room(&connection);
+                connection
+            }
+        };
         let connection = self.connection.insert(connection);
         let run = |connection: &Connection| {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;

@@ -8,6 +8,9 @@ use serde_json::Value;
 /// Complaints that are told at once. More would only repeat themselves.
 const COMPLAINTS: usize = 5;
 
+/// How much of one complaint is told. It repeats the value that it is about, whatever its length.
+const COMPLAINT_CHARS: usize = 300;
+
 /// A schema, compiled once.
 pub(super) struct Arguments(Validator);
 
@@ -36,10 +39,20 @@ impl Arguments {
             .iter_errors(value)
             .take(COMPLAINTS)
             .map(|error| match error.instance_path().as_str() {
-                "" => error.to_string(),
-                path => format!("{path}: {error}"),
+                "" => cut(error.to_string()),
+                path => format!("{path}: {}", cut(error.to_string())),
             })
             .collect();
         complaints.join("; ")
     }
+}
+
+/// A complaint that is too long without its middle: what is wrong stands at the end.
+fn cut(complaint: String) -> String {
+    let chars: Vec<char> = complaint.chars().collect();
+    if chars.len() <= COMPLAINT_CHARS {
+        return complaint;
+    }
+    let (head, tail) = (&chars[..COMPLAINT_CHARS / 2], &chars[chars.len() - COMPLAINT_CHARS / 2..]);
+    head.iter().chain(&['.'; 3]).chain(tail).collect()
 }

@@ -42,6 +42,15 @@ pub(super) struct Asking {
     asked: Arc<watch::Sender<HashMap<Asked, State>>>,
 }
 
+/// Which of a client's requests a question comes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    /// A plain call: the client knows nothing of the task.
+    Call,
+    /// A request about the task.
+    Task,
+}
+
 /// Whether the client can be asked: it declared forms, and speaks a protocol in which a server may
 /// send requests.
 pub(super) fn can_be_asked(context: &RequestContext<RoleServer>) -> bool {
@@ -65,6 +74,7 @@ impl Asking {
         &self,
         runtime: &Runtime,
         peer: &Peer<RoleServer>,
+        within: Within,
         task: TaskId,
         questions: InputRequests,
     ) {
@@ -83,7 +93,9 @@ impl Asking {
                 continue;
             }
             let mut meta = RequestMetaObject::new();
-            meta.insert(RELATED_TASK.to_owned(), json!({"taskId": task}));
+            if within == Within::Task {
+                meta.insert(RELATED_TASK.to_owned(), json!({"taskId": task}));
+            }
             let request = ServerRequest::ElicitRequest(question);
             let options = PeerRequestOptions::no_options().with_meta(meta);
             match peer.send_cancellable_request(request, options).await {

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::arguments::Arguments;
+use super::elicit::Within;
 use super::plain::{Waited, nobody_waits};
 use super::session::{Session, takes_tasks, task_id};
 use super::translate::{error_result, message, outcome, refusal};
@@ -186,7 +187,7 @@ async fn status(
     let wait = arguments
         .wait_seconds
         .map_or(longest, |seconds| Duration::from_secs(seconds.into()).min(longest));
-    Ok(match session.wait(id, context, Some(wait)).await? {
+    Ok(match session.wait(id, context, Within::Call, Some(wait)).await? {
         Waited::Ended(end) => outcome(end)
             .unwrap_or_else(|error| error_result(format!("task {id} failed: {}", error.message))),
         Waited::Asks(task, asked) => asks(&task, &asked),

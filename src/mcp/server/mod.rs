@@ -17,6 +17,7 @@ mod elicit;
 mod experimental;
 mod follow;
 mod http;
+mod listen;
 mod owner;
 mod plain;
 mod questions;

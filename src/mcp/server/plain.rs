@@ -11,6 +11,7 @@ use rmcp::model::{
 use rmcp::service::{Peer, RequestContext};
 
 use super::calls::TakenBack;
+use super::elicit::Within;
 use super::rounds::{self, Round};
 use super::session::Session;
 use super::translate::{message, outcome, refusal};
@@ -44,7 +45,7 @@ impl Session {
         // Who cannot come back for the result waits for it, whatever it takes.
         let bound = follow::is_for(context).then_some(self.server.plain_wait);
         loop {
-            let result = match self.wait(id, context, bound).await? {
+            let result = match self.wait(id, context, Within::Call, bound).await? {
                 Waited::Ended(_) if handle => return self.handle(id, context).await,
                 Waited::Ended(end) => outcome(end)?,
                 Waited::Asks(task, asked) if rounds::are_for(context) => {
@@ -69,6 +70,7 @@ impl Session {
         &self,
         id: TaskId,
         context: &RequestContext<RoleServer>,
+        within: Within,
         bound: Option<Duration>,
     ) -> Result<Waited, ErrorData> {
         let store = self.server.runtime.store();
@@ -105,7 +107,7 @@ impl Session {
                 }
                 if can_be_asked {
                     let (runtime, peer) = (&self.server.runtime, &context.peer);
-                    self.asking.put(runtime, peer, id, asked.clone()).await;
+                    self.asking.put(runtime, peer, within, id, asked.clone()).await;
                 }
                 let in_vain = !can_be_asked || self.asking.all_refused(id, &asked);
                 if bound.is_some() && (in_vain || is_over) {

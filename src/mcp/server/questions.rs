@@ -34,6 +34,18 @@ pub(super) async fn open(runtime: &Runtime, task: TaskId) -> Result<InputRequest
         .collect()
 }
 
+/// The words of these questions, for a person.
+pub(super) fn words(asked: &InputRequests) -> String {
+    let words = asked.values().filter_map(|question| match question {
+        InputRequest::Elicitation(question) => match &question.params {
+            ElicitRequestParams::FormElicitationParams { message, .. } => Some(message.as_str()),
+            _ => None,
+        },
+        _ => None,
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
 fn elicitation(key: &str, asked: &Payload) -> Result<InputRequest, ErrorData> {
     let request = asked.read::<Question>().and_then(|Question { message, schema }| {
         let params = json!({"mode": "form", "message": message, "requestedSchema": schema});

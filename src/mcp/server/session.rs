@@ -3,13 +3,14 @@
 //! Nothing is kept here between two requests: what a handle stands for is the journal's to know, so
 //! any process that opens the journal can answer for it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CreateTaskResult, CustomRequest,
-    CustomResult, ErrorCode, ErrorData, GetTaskParams, GetTaskResult, InitializeRequestParams,
-    InitializeResult, InputRequests, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-    ServerConfig, TASKS_EXTENSION_ID, UpdateTaskParams,
+    CustomResult, DetailedTask, ErrorCode, ErrorData, GetTaskParams, GetTaskResult,
+    InitializeRequestParams, InitializeResult, InputRequests, ListToolsResult,
+    PaginatedRequestParams, ProtocolVersion, ServerConfig, TASKS_EXTENSION_ID, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -22,7 +23,7 @@ use super::follow::Follower;
 use super::owner::LiveTasks;
 use super::rounds::{self, Round};
 use super::translate::{detailed, refusal, task};
-use super::{Inner, Owner, TaskSupport, Tool, experimental, follow, questions};
+use super::{Inner, Owner, TaskSupport, Tool, experimental, follow, listen, questions};
 use crate::durable::StartTask;
 use crate::journal::{Filter, Payload, Status, Task, TaskId};
 use crate::limits;
@@ -89,6 +90,15 @@ impl Session {
         let input = Payload::of(&arguments).map_err(|error| {
             ErrorData::invalid_params(format!("the arguments cannot be stored: {error}"), None)
         })?;
+        let (bytes, max_bytes) = (input.json().len(), limits::PAYLOAD_MAX_BYTES);
+        if bytes > max_bytes {
+            let message = format!(
+                "the arguments for tool {:?} have {bytes} bytes, and at most {max_bytes} are \
+                 taken; put large data into a file and pass its path",
+                tool.served.name
+            );
+            return Err(ErrorData::invalid_params(message, None));
+        }
         let mut start = (tool.served.start)(input);
         start.owner = Owner::of(context).0;
         start.owner_tasks_max = LiveTasks::of(context);
@@ -151,6 +161,20 @@ impl Session {
         }
     }
 
+    /// The task with its outcome in it, or what it asks.
+    pub(super) async fn detailed(&self, task: &Task) -> Result<DetailedTask, ErrorData> {
+        let end = if task.status.is_ended() {
+            self.server.runtime.store().end(task.id).await.map_err(|error| refusal(&error))?
+        } else {
+            None
+        };
+        let asked = match task.status {
+            Status::InputRequired => questions::open(&self.server.runtime, task.id).await?,
+            _ => InputRequests::new(),
+        };
+        detailed(task, end, asked)
+    }
+
     /// A page of the client's own tasks, newest first, and where the next one begins. Children are
     /// not shown: their parents speak for them.
     ///
@@ -161,6 +185,9 @@ impl Session {
         after: Option<TaskId>,
         context: &RequestContext<RoleServer>,
     ) -> Result<(Vec<Task>, Option<TaskId>), ErrorData> {
+        if let Some(after) = after {
+            self.find(after, context).await?;
+        }
         let limit = limits::TASK_PAGE;
         let owner = Some(Owner::of(context).0);
         let filter = Filter { owner, after, limit, ..Filter::default() };
@@ -186,10 +213,11 @@ pub(super) fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
         && context.client_capabilities().is_some_and(|client| client.supports_tasks())
 }
 
-/// The answer to a client that cannot call the tool, in the words of its protocol.
-fn needs_tasks(tool: &str, context: &RequestContext<RoleServer>) -> ErrorData {
-    let message =
-        format!("tool {tool:?} answers with a task, and this client has not declared Tasks");
+/// The answer to a client without Tasks where they are needed, in the words of its protocol.
+pub(super) fn needs_tasks(
+    message: impl Into<Cow<'static, str>>,
+    context: &RequestContext<RoleServer>,
+) -> ErrorData {
     if is_modern(context) {
         let required = json!({"extensions": {TASKS_EXTENSION_ID: {}}});
         let data = json!({"requiredCapabilities": required});
@@ -243,7 +271,9 @@ impl ServerHandler for Session {
         let served = &self.tool(&request.name)?.served;
         let handle = takes_tasks(&context) && served.task_support != TaskSupport::Forbidden;
         if served.task_support == TaskSupport::Required && !handle {
-            return Err(needs_tasks(&served.name, &context));
+            let tool = &served.name;
+            let why = format!("tool {tool:?} answers with a task, and this client has no Tasks");
+            return Err(needs_tasks(why, &context));
         }
         if handle && !(served.asks_first && rounds::are_for(&context)) {
             let id = self.start(request, None, &context).await?;
@@ -264,16 +294,7 @@ impl ServerHandler for Session {
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
         let task = self.find(task_id(&request.task_id)?, &context).await?;
-        let end = if task.status.is_ended() {
-            self.server.runtime.store().end(task.id).await.map_err(|error| refusal(&error))?
-        } else {
-            None
-        };
-        let asked = match task.status {
-            Status::InputRequired => questions::open(&self.server.runtime, task.id).await?,
-            _ => InputRequests::new(),
-        };
-        Ok(GetTaskResult::new(detailed(&task, end, asked)?))
+        Ok(GetTaskResult::new(self.detailed(&task).await?))
     }
 
     async fn update_task(
@@ -312,6 +333,9 @@ impl ServerHandler for Session {
             }
             Err(method) => method,
         };
+        if method == listen::RENAMED {
+            return listen::listen(self, params, &context).await.map(CustomResult);
+        }
         let wrong = match method {
             "tools/call" => unreadable::<CallToolRequestParams>(params),
             "tools/list" => unreadable::<PaginatedRequestParams>(params),

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
 use super::experimental::wire;
+use super::listen;
 use crate::limits;
 use crate::mcp::head;
 use crate::mcp::lines::{Line, LineReader, LineWriter};
@@ -48,6 +49,9 @@ where
 
     /// Reads a message as rmcp is to see it.
     fn parse(&self, line: &[u8]) -> serde_json::Result<RxJsonRpcMessage<RoleServer>> {
+        if let Some(message) = listen::rename(line) {
+            return serde_json::from_value(message);
+        }
         if self.shaken_hands && !self.experimental {
             return serde_json::from_slice(line);
         }

@@ -117,11 +117,12 @@ fn status(status: Status) -> TaskStatus {
     }
 }
 
-/// Clients show the status message, so there always is one.
+/// Clients show the status message, so there always is one. What a completed task was last at is of
+/// no more interest.
 pub(super) fn message(task: &Task) -> String {
     match &task.message {
-        Some(message) => message.clone(),
-        None => format!("{}: {}", task.name, task.status.as_str().replace('_', " ")),
+        Some(message) if task.status != Status::Completed => message.clone(),
+        _ => format!("{}: {}", task.name, task.status.as_str().replace('_', " ")),
     }
 }
 

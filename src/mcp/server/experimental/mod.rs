@@ -30,7 +30,7 @@ use serde_json::{Map, Value, json};
 
 use self::notices::Notices;
 use self::shown::Shown;
-use super::elicit::{self, RELATED_TASK};
+use super::elicit::{self, RELATED_TASK, Within};
 use super::plain::{Waited, nobody_waits};
 use super::questions;
 use super::session::{Session, task_id};
@@ -196,16 +196,16 @@ async fn get(
 ) -> Result<Value, ErrorData> {
     let task = session.find(id, context).await?;
     let runtime = &session.server.runtime;
-    let shown = Shown::of(runtime, &task).await?;
+    let mut shown = Shown::of(runtime, &task).await?;
     let asks = shown.status == "input_required";
     let was_shown_asking = session.experimental.was_shown_asking(id, asks);
-    if asks && elicit::can_be_asked(context) {
-        if was_shown_asking {
-            let asked = questions::open(runtime, id).await?;
-            session.asking.put(runtime, &context.peer, id, asked).await;
-        }
-    } else {
+    if !asks {
         session.asking.settle(id, &HashSet::new());
+    } else if !elicit::can_be_asked(context) {
+        shown.cannot_be_asked();
+    } else if was_shown_asking {
+        let asked = questions::open(runtime, id).await?;
+        session.asking.put(runtime, &context.peer, Within::Task, id, asked).await;
     }
     shown.json()
 }
@@ -218,7 +218,7 @@ async fn result(
     context: &RequestContext<RoleServer>,
 ) -> Result<Value, ErrorData> {
     session.asking.settle(id, &HashSet::new());
-    let Waited::Ended(end) = session.wait(id, context, None).await? else {
+    let Waited::Ended(end) = session.wait(id, context, Within::Task, None).await? else {
         return Err(nobody_waits(id));
     };
     let mut result = json!(outcome(end)?);

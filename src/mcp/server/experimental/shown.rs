@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::durable::Runtime;
-use crate::journal::{End, Status, Task};
+use crate::journal::{Status, Task};
 use crate::limits;
 use crate::mcp::server::questions;
-use crate::mcp::server::translate::{iso, message, refusal};
+use crate::mcp::server::translate::{iso, message};
 
 /// A task as every answer about it shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,37 +28,29 @@ impl Shown {
     /// # Errors
     /// -32603 when the journal cannot be read.
     pub(super) async fn of(runtime: &Runtime, task: &Task) -> Result<Self, ErrorData> {
-        let asks = task.status == Status::InputRequired
-            && !questions::open(runtime, task.id).await?.is_empty();
-        let mut shown = Self::new(task, asks);
-        // Clients make the error that people see of a failed task's message.
-        if shown.status == "failed"
-            && let Some(End::Failed(failure) | End::Stopped(failure)) =
-                runtime.store().end(task.id).await.map_err(|error| refusal(&error))?
-        {
-            shown.status_message = failure.message;
+        let mut shown = Self::new(task);
+        if task.status == Status::InputRequired && !task.cancel_requested {
+            let asked = questions::open(runtime, task.id).await?;
+            if asked.is_empty() {
+                // Everything is answered, and the task has not gone on yet.
+                shown.status = "working";
+            } else {
+                shown.status_message = format!("asks: {}", questions::words(&asked));
+            }
         }
         Ok(shown)
     }
 
-    /// `asks` tells whether a question is open that nobody has answered: one that is answered, and
-    /// whose task has not gone on yet, is not shown any more.
-    fn new(task: &Task, asks: bool) -> Self {
-        let status = match task.status {
+    fn new(task: &Task) -> Self {
+        let (status, status_message) = match task.status {
             // Once cancelled, a task is shown so whatever it still does: the dialect says that the
             // status must not change any more.
-            _ if task.cancel_requested => "cancelled",
-            Status::InputRequired if asks => "input_required",
-            Status::Working | Status::InputRequired => "working",
-            Status::Completed => "completed",
-            Status::Failed | Status::Stopped => "failed",
-            Status::Cancelled => "cancelled",
-        };
-        let status_message = match task.status {
-            Status::Working | Status::InputRequired if task.cancel_requested => {
-                format!("{}: cancelled", task.name)
-            }
-            _ => message(task),
+            _ if task.cancel_requested => ("cancelled", format!("{}: cancelled", task.name)),
+            Status::Working => ("working", message(task)),
+            Status::InputRequired => ("input_required", message(task)),
+            Status::Completed => ("completed", message(task)),
+            Status::Failed | Status::Stopped => ("failed", message(task)),
+            Status::Cancelled => ("cancelled", message(task)),
         };
         Self {
             task_id: task.id.to_string(),
@@ -69,6 +61,12 @@ impl Shown {
             ttl: task.ttl_ms,
             poll_interval: limits::TASK_POLL_MS,
         }
+    }
+
+    /// Says that the question which the task waits for cannot be put to this client.
+    pub(super) fn cannot_be_asked(&mut self) {
+        self.status_message
+            .push_str(" (this client has not declared elicitation, so another one must answer)");
     }
 
     pub(super) fn is_terminal(&self) -> bool {
@@ -112,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_task_has_every_field_that_clients_require() {
-        let shown = Shown::new(&task(Status::Working, false), false).json().unwrap();
+        let shown = Shown::new(&task(Status::Working, false)).json().unwrap();
         let expected = json!({
             "taskId": "0000000000000000000000000000000a",
             "status": "working",
@@ -126,19 +124,19 @@ mod tests {
     }
 
     #[test]
-    fn each_state_has_its_word() {
-        let check = |status, cancel_requested, asks, expected| {
-            let shown = Shown::new(&task(status, cancel_requested), asks);
-            assert_eq!(shown.status, expected);
+    fn each_state_has_its_words() {
+        let check = |status, cancel_requested, expected: &str, message: &str| {
+            let shown = Shown::new(&task(status, cancel_requested));
+            assert_eq!((shown.status, shown.status_message.as_str()), (expected, message));
         };
-        check(Status::Working, false, false, "working");
-        check(Status::InputRequired, false, true, "input_required");
-        check(Status::InputRequired, false, false, "working");
-        check(Status::Completed, false, false, "completed");
-        check(Status::Failed, false, false, "failed");
-        check(Status::Stopped, false, false, "failed");
-        check(Status::Cancelled, true, false, "cancelled");
-        check(Status::Working, true, false, "cancelled");
-        check(Status::Completed, true, false, "cancelled");
+        check(Status::Working, false, "working", "asleep");
+        check(Status::InputRequired, false, "input_required", "asleep");
+        check(Status::Completed, false, "completed", "nap: completed");
+        check(Status::Failed, false, "failed", "asleep");
+        check(Status::Stopped, false, "failed", "asleep");
+        check(Status::Cancelled, false, "cancelled", "asleep");
+        check(Status::Cancelled, true, "cancelled", "nap: cancelled");
+        check(Status::Working, true, "cancelled", "nap: cancelled");
+        check(Status::Completed, true, "cancelled", "nap: cancelled");
     }
 }

@@ -1,24 +1,37 @@
 //! A request's body, read whole before anything is made of it, within bounds of size and time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use rmcp::model::{ClientJsonRpcMessage, ErrorData, JsonRpcError, RequestId};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientRequest, ErrorData, JsonRpcError, JsonRpcMessage, RequestId,
+};
 use serde_json::Value;
 
+use super::sessions::Sessions;
 use crate::limits;
+use crate::mcp::server::experimental::wire;
+use crate::mcp::server::listen;
+
+/// The header that names a request's session.
+const SESSION: &str = "mcp-session-id";
 
 /// Reads the body and checks that it is one JSON-RPC message. What is wrong with it is answered as
-/// JSON-RPC says.
-pub(super) async fn whole(request: Request, next: Next) -> Response {
+/// JSON-RPC says. A message of the experimental Tasks is prepared for rmcp.
+pub(super) async fn whole(
+    State(sessions): State<Arc<Sessions>>,
+    request: Request,
+    next: Next,
+) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let patience = Duration::from_millis(limits::HTTP_BODY_MS);
     let read = to_bytes(body, limits::HTTP_BODY_MAX_BYTES);
     let body = match tokio::time::timeout(patience, read).await {
@@ -34,26 +47,58 @@ pub(super) async fn whole(request: Request, next: Next) -> Response {
             return (StatusCode::REQUEST_TIMEOUT, told).into_response();
         }
     };
-    if let Some(complaint) = complaint(&body) {
-        return (StatusCode::BAD_REQUEST, axum::Json(complaint)).into_response();
+    if let Some(message) = listen::rename(&body) {
+        rename_method(&mut head.headers);
+        head.headers.remove(header::CONTENT_LENGTH);
+        return next.run(Request::from_parts(head, Body::from(message.to_string()))).await;
     }
+    let message = match serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
+        Ok(message) => message,
+        Err(_) => return (StatusCode::BAD_REQUEST, axum::Json(complaint(&body))).into_response(),
+    };
+    let session = head.headers.get(SESSION).and_then(|id| id.to_str().ok());
+    let renames = match session {
+        Some(id) => sessions.is_experimental(id),
+        None => is_initialize(&message),
+    };
+    if !renames {
+        return next.run(Request::from_parts(head, Body::from(body))).await;
+    }
+    let body = renamed(&body).unwrap_or_else(|_| body.into());
+    head.headers.remove(header::CONTENT_LENGTH);
     next.run(Request::from_parts(head, Body::from(body))).await
 }
 
-/// What is wrong with a body that is no message.
-fn complaint(body: &[u8]) -> Option<JsonRpcError> {
-    if serde_json::from_slice::<ClientJsonRpcMessage>(body).is_ok() {
-        return None;
+/// rmcp compares the header with the body.
+fn rename_method(headers: &mut HeaderMap) {
+    if let Some(method) = headers.get_mut("mcp-method").filter(|method| *method == listen::METHOD) {
+        *method = HeaderValue::from_static(listen::RENAMED);
     }
+}
+
+fn is_initialize(message: &ClientJsonRpcMessage) -> bool {
+    let JsonRpcMessage::Request(request) = message else { return false };
+    matches!(request.request, ClientRequest::InitializeRequest(_))
+}
+
+/// The message as rmcp is to see it.
+fn renamed(body: &[u8]) -> serde_json::Result<Vec<u8>> {
+    let mut message: Value = serde_json::from_slice(body)?;
+    wire::rename(&mut message);
+    serde_json::to_vec(&message)
+}
+
+/// What is wrong with a body that is no message.
+fn complaint(body: &[u8]) -> JsonRpcError {
     let value = match serde_json::from_slice::<Value>(body) {
         Ok(value) => value,
         Err(error) => {
             let why = format!("the body is not JSON: {error}");
-            return Some(JsonRpcError::new(None, ErrorData::parse_error(why, None)));
+            return JsonRpcError::new(None, ErrorData::parse_error(why, None));
         }
     };
     let id: Option<RequestId> =
         value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
     let why = "expected one JSON-RPC 2.0 message: an object with \"jsonrpc\": \"2.0\" and a method";
-    Some(JsonRpcError::new(id, ErrorData::invalid_request(why, None)))
+    JsonRpcError::new(id, ErrorData::invalid_request(why, None))
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any_service, get};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
@@ -49,11 +49,14 @@ pub(super) fn routes(
     };
     let readiness = Readiness::new(server.inner.runtime.clone(), stopping.clone());
     let (server, stop) = (server.clone(), stopping.stop.clone());
-    let mcp =
-        StreamableHttpService::new(move || Ok(server.session(stop.clone())), sessions, config);
+    let mcp = StreamableHttpService::new(
+        move || Ok(server.session(stop.clone())),
+        Arc::clone(&sessions),
+        config,
+    );
     // The last layer is the first that a request passes.
     let mcp = any_service(mcp)
-        .layer(from_fn(body::whole))
+        .layer(from_fn_with_state(sessions, body::whole))
         .layer(from_fn_with_state(identification, identify))
         .layer(from_fn_with_state(stopping.clone(), gate));
     Router::new()

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{Stream, StreamExt};
 use http::request::Parts;
-use rmcp::model::{ClientJsonRpcMessage, GetExtensions, JsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, CustomResult, GetExtensions, JsonRpcMessage, ServerJsonRpcMessage,
+    ServerResult,
+};
 use rmcp::transport::streamable_http_server::session::local::{
     LocalSessionManager, LocalSessionManagerError,
 };
@@ -17,6 +20,7 @@ use rmcp::transport::streamable_http_server::session::{
 use crate::limits;
 use crate::mcp::server::Owner;
 use crate::mcp::server::calls::Calls;
+use crate::mcp::server::experimental::wire;
 
 /// All sessions of one HTTP server.
 #[derive(Default)]
@@ -30,6 +34,8 @@ pub(super) struct Sessions {
 struct Known {
     owner: Owner,
     calls: Calls,
+    /// Whether it speaks the experimental Tasks.
+    experimental: bool,
 }
 
 /// Why a session did not do what it was to.
@@ -51,6 +57,29 @@ impl Sessions {
     /// answer.
     pub(super) fn is_owned_by(&self, id: &str, owner: &Owner) -> bool {
         self.known().get(id).is_none_or(|known| known.owner == *owner)
+    }
+
+    /// Whether the session speaks the experimental Tasks.
+    pub(super) fn is_experimental(&self, id: &str) -> bool {
+        self.known().get(id).is_some_and(|known| known.experimental)
+    }
+
+    /// The answer to an `initialize` as the client is to see it. rmcp's types have no place for what
+    /// is added, so it goes on as a result of a kind that rmcp does not look into.
+    fn initialized(
+        &self,
+        id: &SessionId,
+        mut answer: ServerJsonRpcMessage,
+    ) -> ServerJsonRpcMessage {
+        let JsonRpcMessage::Response(response) = &mut answer else { return answer };
+        let Ok(mut shown) = serde_json::to_value(&*response) else { return answer };
+        if wire::patch_initialize(&mut shown) {
+            response.result = ServerResult::CustomResult(CustomResult(shown["result"].take()));
+            if let Some(known) = self.known().get_mut(id) {
+                known.experimental = true;
+            }
+        }
+        answer
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<SessionId, Known>> {
@@ -92,7 +121,8 @@ impl SessionManager for Sessions {
         if let Some(known) = self.known().get_mut(id) {
             known.owner = owner.unwrap_or_default();
         }
-        Ok(self.inner.initialize_session(id, message).await?)
+        let answer = self.inner.initialize_session(id, message).await?;
+        Ok(self.initialized(id, answer))
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Error> {

@@ -4,6 +4,7 @@ use relight::journal::{Status, TaskId};
 use relight::mcp::server::Auth;
 use serde_json::{Value, json};
 
+use crate::client::tasks_declared;
 use crate::site::{Site, Web, answer};
 use crate::{carrying, draw, nap_an_hour, options};
 
@@ -40,6 +41,15 @@ async fn in_the_extension() {
     is_untouched(&site, &id).await;
     let own = ann.ask("tasks/get", json!({"taskId": id})).await;
     assert_eq!(own["result"]["status"], "working", "{own}");
+}
+
+#[tokio::test]
+async fn in_subscriptions() {
+    let (_site, _ann, bob, id) = two().await;
+    let params = json!({"notifications": {"taskIds": [id]}});
+    let request = bob.modern("subscriptions/listen", params, tasks_declared());
+    let told = request.send().await.unwrap().text().await.unwrap();
+    assert!(told.contains("\"complete\"") && !told.contains(&id), "{told}");
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ async fn a_journal_of_the_first_format_is_read() {
 #[test]
 fn a_newer_format_is_refused_and_left_as_it_is() {
     let place = sample();
-    sql(&place.path, "PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE)");
+    sql(&place.path, "PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE)");
     let before = fs::read(&place.path).unwrap();
     let error = open_error(&place.path);
     assert!(matches!(error, Error::NewerFormat { found: 3, supported: 2, .. }), "{error}");

@@ -15,7 +15,7 @@ use crate::report::Row;
 use crate::stats::{median, median_ratio, micros_each};
 use crate::{Error, tokio};
 
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 100;
 /// Steps of one task in a round: short, so that floor and subject have the same neighbours.
 const STEPS: u32 = 100;
 /// Tasks at once, and the steps of each in a round.

@@ -1,8 +1,8 @@
 //! Appending events and reading them back.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Rows, params};
 
-use super::codec::{Encoded, Parts, bounded, decode, encode, parts};
+use super::codec::{Encoded, bounded, decode, encode, parts};
 use super::fault::Fault;
 use super::pack::Unpacker;
 use super::writer::Tx;
@@ -10,6 +10,7 @@ use super::{blobs, signals};
 use crate::journal::{
     End, Error, Event, IllegalEvent, Lease, Record, Result, RunnerId, Status, TaskId,
 };
+use crate::limits;
 
 /// What an append or a claim must know of a task.
 pub(super) struct Head {
@@ -130,28 +131,35 @@ fn already_there(tx: &Tx<'_>, head: &Head, records: &[Encoded]) -> Result<usize,
         return Ok(0);
     };
     let mut query = tx.prepare_cached(
-        "SELECT at_ms, body FROM events WHERE task = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
+        "SELECT seq, at_ms, body FROM events
+         WHERE task = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq, part",
     )?;
-    let limit = records.len().cast_signed();
-    let mut rows = query.query(params![head.number, first.seq.cast_signed(), limit])?;
+    let last = records.last().map_or(first.seq, |last| last.seq);
+    let mut rows =
+        query.query(params![head.number, first.seq.cast_signed(), last.cast_signed()])?;
     let mut unpacker = Unpacker::default();
     let mut known = 0;
-    while let Some(row) = rows.next()? {
-        let (at_ms, body): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+    let mut same = true;
+    each_event(&mut rows, |_, at_ms, body| {
         let record = &records[known];
-        let stored: Parts<'_> = parts(&body, &mut unpacker)?;
-        if at_ms != record.at_ms || stored != parts(&record.body, &mut unpacker)? {
-            break;
-        }
-        known += 1;
-    }
+        same = same
+            && at_ms == record.at_ms
+            && parts(body, &mut unpacker)? == parts(&record.body, &mut unpacker)?;
+        known += usize::from(same);
+        Ok(())
+    })?;
     Ok(known)
 }
 
 /// Writes one record and its blobs.
 pub(super) fn insert(tx: &Tx<'_>, task: i64, record: &Encoded) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO events (task, seq, at_ms, body) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![task, record.seq.cast_signed(), record.at_ms, record.body])?;
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO events (task, seq, part, at_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (part, body) in record.body.chunks(limits::EVENT_ROW_BYTES).enumerate() {
+        let (seq, part) = (record.seq.cast_signed(), part.cast_signed());
+        insert.execute(params![task, seq, part, record.at_ms, body])?;
+    }
     for blob in &record.blobs {
         blobs::put(tx, task, blob)?;
     }
@@ -176,33 +184,59 @@ fn end_task(tx: &Tx<'_>, task: i64, status: Status, at_ms: i64) -> rusqlite::Res
 pub(super) fn history(db: &Connection, task: TaskId, from_seq: u64) -> Result<Vec<Record>, Fault> {
     let mut query = db.prepare_cached(
         "SELECT seq, at_ms, body FROM events
-         WHERE task = (SELECT number FROM tasks WHERE id = ?1) AND seq >= ?2 ORDER BY seq",
+         WHERE task = (SELECT number FROM tasks WHERE id = ?1) AND seq >= ?2 ORDER BY seq, part",
     )?;
     let from = i64::try_from(from_seq).unwrap_or(i64::MAX);
     let mut rows = query.query(params![task.bits().to_be_bytes(), from])?;
     let mut unpacker = Unpacker::default();
     let mut records = Vec::new();
-    while let Some(row) = rows.next()? {
-        let seq = row.get::<_, i64>(0)?.cast_unsigned();
-        let event = event(db, task, seq, row.get_ref(2)?.as_bytes()?, &mut unpacker)?;
-        records.push(Record { seq, at_ms: row.get(1)?, event });
-    }
+    each_event(&mut rows, |seq, at_ms, body| {
+        let event = event(db, task, seq, body, &mut unpacker)?;
+        records.push(Record { seq, at_ms, event });
+        Ok(())
+    })?;
     Ok(records)
 }
 
 /// See [`Store::end`](crate::journal::Store::end).
 pub(super) fn end(db: &Connection, task: TaskId) -> Result<Option<End>, Fault> {
     let mut query = db.prepare_cached(
-        "SELECT seq, body FROM events
-         WHERE task = (SELECT number FROM tasks WHERE id = ?1
-                       AND status NOT IN ('working', 'input_required'))
-         ORDER BY seq DESC LIMIT 1",
+        "SELECT seq, at_ms, body FROM tasks JOIN events ON task = tasks.number
+         WHERE id = ?1 AND status NOT IN ('working', 'input_required')
+             AND seq = (SELECT max(seq) FROM events WHERE task = tasks.number)
+         ORDER BY part",
     )?;
     let mut rows = query.query([task.bits().to_be_bytes()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let seq = row.get::<_, i64>(0)?.cast_unsigned();
-    let body = row.get_ref(1)?.as_bytes()?;
-    Ok(event(db, task, seq, body, &mut Unpacker::default())?.end())
+    let mut end = None;
+    each_event(&mut rows, |seq, _, body| {
+        end = event(db, task, seq, body, &mut Unpacker::default())?.end();
+        Ok(())
+    })?;
+    Ok(end)
+}
+
+/// Puts the parts of each event's body together. The rows are seq, time and body, in order.
+fn each_event(
+    rows: &mut Rows<'_>,
+    mut take: impl FnMut(u64, i64, &[u8]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut body = Vec::new();
+    let mut open = None;
+    while let Some(row) = rows.next()? {
+        let seq = row.get::<_, i64>(0)?.cast_unsigned();
+        if let Some((before, at_ms)) = open
+            && before != seq
+        {
+            take(before, at_ms, &body)?;
+            body.clear();
+        }
+        open = Some((seq, row.get(1)?));
+        body.extend_from_slice(row.get_ref(2)?.as_bytes()?);
+    }
+    match open {
+        Some((seq, at_ms)) => take(seq, at_ms, &body),
+        None => Ok(()),
+    }
 }
 
 fn event(

@@ -19,11 +19,7 @@ use crate::limits;
 const APPLICATION_ID: i64 = 0x524C_4954;
 
 /// What brings a file from each format to the next, in order. `user_version` counts those done.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
-
-/// The page size of new files: twice SQLite's default, because rows of two KiB, as tools' outputs
-/// often are, leave up to half of a smaller page unused.
-const PAGE_BYTES: i64 = 8 * 1024;
+const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
 
 /// Statements that a connection keeps prepared: more than there are in this directory.
 const STATEMENTS: usize = 64;
@@ -126,7 +122,6 @@ fn try_open(path: &Path, flags: OpenFlags, options: &Options) -> Result<Connecti
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let version = version(&connection, path)?;
     if version == 0 {
-        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         // So that removed tasks give their room back to the disk.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }

@@ -29,23 +29,26 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_due ON tasks (function, wake_at_ms) WHERE wake_at_ms IS NOT NULL;
 CREATE INDEX tasks_leased ON tasks (runner) WHERE runner IS NOT NULL;
 CREATE INDEX tasks_of_owner ON tasks (owner);
+-- How many tasks of an owner are under way is asked before each new one where there is a bound.
+CREATE INDEX tasks_under_way ON tasks (owner)
+    WHERE parent IS NULL AND status IN ('working', 'input_required');
 CREATE INDEX tasks_of_parent ON tasks (parent) WHERE parent IS NOT NULL;
 CREATE INDEX tasks_expiring ON tasks (created_at_ms + ttl_ms)
     WHERE ttl_ms IS NOT NULL AND status NOT IN ('working', 'input_required');
 CREATE UNIQUE INDEX tasks_of_key ON tasks (idempotency_key, owner IS NULL, ifnull(owner, ''))
     WHERE idempotency_key IS NOT NULL;
 
--- The log, in the order of commits: rows are only added at the right end, so that the commits of
--- many tasks touch few pages.
+-- The log. A task's events lie side by side, so that a commit touches one page for each of its
+-- tasks, and a history is read in one go. A long body is cut into parts, a row each: pages hold
+-- whole rows, and rows of two KiB would leave a fifth of the file empty.
 CREATE TABLE events (
-    number INTEGER PRIMARY KEY,
-    task   INTEGER NOT NULL,
-    seq    INTEGER NOT NULL,
-    at_ms  INTEGER NOT NULL,
-    body   BLOB    NOT NULL
-) STRICT;
-
-CREATE UNIQUE INDEX events_of_task ON events (task, seq);
+    task  INTEGER NOT NULL,
+    seq   INTEGER NOT NULL,
+    part  INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    body  BLOB    NOT NULL,
+    PRIMARY KEY (task, seq, part)
+) STRICT, WITHOUT ROWID;
 
 -- Large payloads by content. `data` is a zstd frame where it is shorter than `bytes`, and the JSON
 -- text itself where it is not.

@@ -49,15 +49,20 @@ where
 
     /// Reads a message as rmcp is to see it.
     fn parse(&self, line: &[u8]) -> serde_json::Result<RxJsonRpcMessage<RoleServer>> {
-        if let Some(message) = listen::rename(line) {
-            return serde_json::from_value(message);
+        let message = if let Some(message) = listen::rename(line) {
+            serde_json::from_value(message)?
+        } else if self.shaken_hands && !self.experimental {
+            serde_json::from_slice(line)?
+        } else {
+            let mut message: Value = serde_json::from_slice(line)?;
+            wire::rename(&mut message);
+            serde_json::from_value(message)?
+        };
+        // rmcp takes a request whose params it cannot read for a notification, which has no answer.
+        if matches!(message, JsonRpcMessage::Notification(_)) && has_id(line) {
+            return Err(serde::de::Error::custom("a request's params are an object"));
         }
-        if self.shaken_hands && !self.experimental {
-            return serde_json::from_slice(line);
-        }
-        let mut message: Value = serde_json::from_slice(line)?;
-        wire::rename(&mut message);
-        serde_json::from_value(message)
+        Ok(message)
     }
 
     /// The response to an `initialize` as the client is to see it; `None` for any other message.
@@ -153,6 +158,10 @@ where
         self.write.close().await;
         Ok(())
     }
+}
+
+fn has_id(line: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(line).is_ok_and(|message| message.get("id").is_some())
 }
 
 /// The answer to a line that is no message; `None` for a notification, which has no answer.

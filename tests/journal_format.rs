@@ -130,8 +130,8 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
     sql(&place.path, "PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE)");
     let before = fs::read(&place.path).unwrap();
     let error = open_error(&place.path);
-    assert!(matches!(error, Error::NewerFormat { found: 3, supported: 2, .. }), "{error}");
-    assert!(error.to_string().contains("format 3"), "{error}");
+    assert!(matches!(error, Error::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+    assert!(error.to_string().contains("format 2"), "{error}");
     assert_eq!(fs::read(&place.path).unwrap(), before);
 }
 

@@ -16,6 +16,13 @@ pub const FAILURE_MESSAGE_BYTES: usize = 64 * 1024;
 /// The longest text of what a task is at: clients show it on a line.
 pub const STATUS_MESSAGE_BYTES: usize = 1024;
 
+/// Threads that run the program's async code: one for each core, but for one that is left to the
+/// journal's writer. Each commit wakes the task that waits for it; with a thread more, the two stand
+/// in each other's way (a durable step on two cores took a tenth longer).
+pub fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+}
+
 /// How many appends may wait for the writer before callers are made to wait for a place.
 pub const WRITE_QUEUE: usize = 1024;
 

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Floor and subject take turns, round by round, so that a noisy disk or neighbour hits both. A
-//! result is the median of its rounds, a ratio that of each round's own. All files are under `target/`, on a real disk. The program
-//! fails where a bar is not met.
+//! result is the median of its rounds, a ratio that of each round's own. All files are under
+//! `target/`, on a real disk. The program fails where a bar is not met.
 
 mod floor;
 mod growth;
@@ -59,5 +59,8 @@ fn main() -> Result<ExitCode, Error> {
 
 /// The tokio that the program itself runs on.
 fn tokio() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(relight::limits::worker_threads())
+        .enable_all()
+        .build()
 }

@@ -12,7 +12,7 @@ use tokio::sync::Barrier;
 
 use crate::floor::Floor;
 use crate::report::Row;
-use crate::stats::{median, median_ratio, micros_each};
+use crate::stats::{Ratio, median, micros_each};
 use crate::{Error, tokio};
 
 const ROUNDS: usize = 100;
@@ -40,14 +40,14 @@ pub(crate) fn one_task(dir: &Path) -> Result<Vec<Row>, Error> {
         Ok::<_, Error>(())
     })?;
     let (step_us, commit_us) = (median(&steps_us), median(&commits_us));
-    let ratio = median_ratio(&steps_us, &commits_us);
+    let ratio = Ratio::of(&steps_us, &commits_us);
     Ok(vec![Row {
         measure: "one durable step after another, one task".to_owned(),
         result: format!("{step_us:.0} µs a step"),
         floor: format!("{commit_us:.0} µs a bare one-row commit, warm WAL"),
-        ratio: format!("{ratio:.2}"),
+        ratio: ratio.shown(2),
         bar: format!("at most {BAR}"),
-        met: Some(ratio <= BAR),
+        met: Some(ratio.median <= BAR),
     }])
 }
 
@@ -67,15 +67,15 @@ pub(crate) fn many_tasks(dir: &Path) -> Result<Vec<Row>, Error> {
         bench.stop().await;
         Ok::<_, Error>(())
     })?;
-    let ratio = median_ratio(&many, &one);
+    let ratio = Ratio::of(&many, &one);
     let (one, many) = (median(&one), median(&many));
     Ok(vec![Row {
         measure: format!("durable steps a second, {TASKS} tasks at once"),
         result: format!("{many:.0} a second"),
         floor: format!("{one:.0} a second, one task"),
-        ratio: format!("{ratio:.1}"),
+        ratio: ratio.shown(1),
         bar: format!("at least {BAR}"),
-        met: Some(ratio >= BAR),
+        met: Some(ratio.median >= BAR),
     }])
 }
 

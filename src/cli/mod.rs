@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use relight::config::{Environment, Flags, Settings};
 use relight::journal::TaskId;
+use relight::limits;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -117,6 +118,7 @@ pub(crate) fn main() -> ExitCode {
         .init();
     let screen = Screen::new();
     let result = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(limits::worker_threads())
         .enable_all()
         .build()
         .map_err(Error::from)

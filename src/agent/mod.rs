@@ -3,21 +3,24 @@
 //! This room knows nothing of MCP; [`Toolbox`] and [`Models`] are how the world reaches it.
 
 mod budget;
-mod calls;
 mod conversation;
 pub mod definition;
+mod duration;
 mod model;
 pub mod models;
 pub(crate) mod nearest;
 mod prices;
 mod run;
+mod schema;
 mod tool;
+mod tools;
 
-pub use calls::LISTING_STEP;
 pub use definition::{Budget, Definition, InDoubt, ToolPattern};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Reply, Request, Settings, ToolCall, ToolSpec, Usage,
 };
 pub use prices::{Price, Prices};
 pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};
+pub use schema::Schema;
 pub use tool::{Invocation, ServerConfig, Servers, Tool, ToolOutput, Toolbox};
+pub use tools::{BuiltIn, LISTING_STEP};

@@ -405,7 +405,9 @@ fn mistakes_in_tools_and_policies() {
     );
     check(
         "tools: ''",
-        r#"a.md:4: "" names no tool; write "server/tool", or "server/*" for all tools of a server"#,
+        &format!(
+            r#"a.md:4: "" names no tool; write "server/tool", "server/*" for all tools of a server, or a built-in tool: {built_in}"#
+        ),
     );
     check(
         "tools:",

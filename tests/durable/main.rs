@@ -21,5 +21,6 @@ mod retries;
 mod shutdown;
 mod sizes;
 mod takeover;
+mod timeouts;
 mod timers;
 mod valve;

@@ -11,6 +11,7 @@ mod scratch;
 mod bench;
 mod cancel;
 mod children;
+mod deadlines;
 mod in_doubt;
 mod mismatch;
 mod names;

@@ -13,7 +13,7 @@ use super::context::child_id;
 use super::live::{Halt, Live};
 use super::runtime::Shared;
 use super::step::bounded;
-use super::{Context, Cursor};
+use super::{Context, Cursor, past};
 use crate::journal::{
     Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result, Signal,
     StepKind, StepState, Wake,
@@ -168,7 +168,9 @@ async fn run(live: &Arc<Live>) -> Result<()> {
         }
         Outcome::Cancelled(reason) => {
             live.record(Event::CancelRequested { reason: reason.clone() });
-            let message = live.cursor(|cursor| cancel_message(reason.as_deref(), cursor.history()));
+            let left = past::stop_what_is_left(live).await;
+            let message =
+                live.cursor(|cursor| cancel_message(reason.as_deref(), cursor.history(), &left));
             Event::TaskCancelled { message }
         }
         Outcome::Still { earliest_ms, seen } => {
@@ -292,27 +294,30 @@ async fn cancel_children(live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// What a cancelled task had done, for a person.
-fn cancel_message(reason: Option<&str>, history: &History) -> String {
-    let named = |wanted: fn(&StepState) -> bool| {
+/// What a cancelled task had done, for a person. `left` are completed steps that have left something
+/// running elsewhere.
+fn cancel_message(reason: Option<&str>, history: &History, left: &[String]) -> String {
+    let named = |wanted: &dyn Fn(&str, &StepState) -> bool| {
         let once = history.steps().filter(|(_, step)| {
             step.effect == Effect::Once && matches!(step.kind, StepKind::Run | StepKind::Tool)
         });
-        let named = once.filter(|(_, step)| wanted(&step.state)).map(|(key, _)| key);
+        let named = once.filter(|(key, step)| wanted(key, &step.state)).map(|(key, _)| key);
         named.collect::<Vec<_>>().join(", ")
     };
-    let took_effect = |state: &StepState| matches!(state, StepState::Completed(_));
-    let in_doubt = |state: &StepState| match state {
+    let is_left = |key: &str| left.iter().any(|left| left == key);
+    let took_effect =
+        |key: &str, state: &StepState| matches!(state, StepState::Completed(_)) && !is_left(key);
+    let in_doubt = |key: &str, state: &StepState| match state {
         StepState::Started => true,
         StepState::Waiting { failure, .. } | StepState::Failed(failure) => {
             failure.kind == FailureKind::InDoubt
         }
-        StepState::Completed(_) => false,
+        StepState::Completed(_) => is_left(key),
     };
     let mut message =
         reason.map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
     for (what, steps) in
-        [("took effect", named(took_effect)), ("may have taken effect", named(in_doubt))]
+        [("took effect", named(&took_effect)), ("may have taken effect", named(&in_doubt))]
     {
         if !steps.is_empty() {
             message.push_str(&format!("; {what} before that: {steps}"));

@@ -10,8 +10,13 @@
 
 mod child;
 mod connection;
+mod desk;
 mod expand;
+mod http;
+mod opening;
 mod outcome;
+mod seam;
+mod tasks;
 mod tools;
 mod wire;
 
@@ -25,7 +30,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::connection::Connection;
 use self::expand::{Env, expand};
-use crate::agent::{Invocation, ServerConfig, Servers, Tool, ToolOutput, Toolbox};
+use crate::agent::{
+    Called, Invocation, RemoteTask, ServerConfig, Servers, TaskNews, Tool, Toolbox,
+};
+use crate::durable::{Answer, Look};
 use crate::journal::Failure;
 use crate::limits;
 
@@ -84,6 +92,20 @@ impl Downstream {
             }
         }))
         .await;
+    }
+
+    async fn connection_of(
+        &self,
+        servers: &Servers,
+        server: &str,
+    ) -> Result<Arc<Connection>, Failure> {
+        let config = servers.get(server).ok_or_else(|| {
+            Failure::is_final(format!(
+                "there is no tool server {server:?}; the agent has: {}",
+                servers.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+            ))
+        })?;
+        self.connection(server, config).await
     }
 
     /// The live connection to a server: the one there is, the one being opened, or a new one.
@@ -160,15 +182,30 @@ impl Toolbox for Downstream {
         Ok(tools)
     }
 
-    async fn call(&self, call: Invocation<'_>) -> Result<ToolOutput, Failure> {
-        let Invocation { servers, server, tool, arguments, idempotency_key } = call;
-        let Some(config) = servers.get(server) else {
-            return Err(Failure::is_final(format!(
-                "there is no tool server {server:?}; the agent has: {}",
-                servers.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-            )));
-        };
-        let connection = self.connection(server, config).await?;
-        connection.call(tool, arguments, idempotency_key).await
+    async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
+        self.connection_of(call.servers, call.server).await?.call(&call).await
+    }
+
+    async fn look(
+        &self,
+        servers: &Servers,
+        task: &RemoteTask,
+        answered: &[String],
+    ) -> Result<Look<TaskNews>, Failure> {
+        self.connection_of(servers, &task.server).await?.look(task, answered).await
+    }
+
+    async fn answer(
+        &self,
+        servers: &Servers,
+        task: &RemoteTask,
+        key: &str,
+        answer: &Answer,
+    ) -> Result<(), Failure> {
+        self.connection_of(servers, &task.server).await?.answer(task, key, answer).await
+    }
+
+    async fn cancel(&self, servers: &Servers, task: &RemoteTask) -> Result<(), Failure> {
+        self.connection_of(servers, &task.server).await?.cancel(task).await
     }
 }

@@ -130,6 +130,10 @@ pub const REMOTE_TASK_REQUEST_MS: u64 = 30_000;
 /// its result was asked for. It has the question already.
 pub const REMOTE_QUESTION_MS: u64 = 2_000;
 
+/// Sessions of former processes that are remembered as gone, before all are forgotten: each costs one
+/// more try to find out again.
+pub const GONE_SESSIONS: usize = 1_024;
+
 /// The wait between two looks at what happens elsewhere, where nobody says how long it should be.
 pub const POLL_MS: u64 = 1_000;
 

@@ -134,6 +134,10 @@ pub struct RemoteTask {
     /// time that it does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
+    /// The session that it belongs to, where the server knows it in no other
+    /// (`Mcp-Session-Id` of Streamable HTTP).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
 }
 
 /// Which Tasks of MCP a server speaks.

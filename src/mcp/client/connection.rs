@@ -18,10 +18,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::child::LastWords;
 use super::desk::{Client, Desk};
+use super::http::Session;
 use super::outcome::{Fate, called, fate};
 use super::wire::Handed;
 use super::{Timeouts, seam, tools};
-use crate::agent::{Called, Invocation, Tool};
+use crate::agent::{Called, Invocation, TaskDialect, Tool};
 use crate::journal::Failure;
 use crate::limits;
 use crate::mcp::IDEMPOTENCY_KEY;
@@ -32,6 +33,8 @@ pub(super) struct Connection {
     pub(super) peer: Peer<RoleClient>,
     /// Taken when the connection is closed; dropping it closes too, without waiting.
     pub(super) running: Mutex<Option<RunningService<RoleClient, Client>>>,
+    /// The session over HTTP, where the protocol has them.
+    pub(super) session: Arc<Session>,
     /// The questions of the server's tasks.
     pub(super) desk: Desk,
     /// Requests for the results of tasks that wait for input, which are open for their questions.
@@ -149,7 +152,16 @@ impl Connection {
         let options = PeerRequestOptions::no_options().with_meta(RequestMetaObject::from(meta));
         let patience = Duration::from_millis(self.timeouts.call_ms);
         let failure = match self.request_with(request, options, patience).await {
-            Some(Ok(result)) => return Ok(called(result, &self.server, what)?),
+            Some(Ok(result)) => {
+                let mut called = called(result, &self.server, what)?;
+                if let Called::Task { task } = &mut called
+                    && task.dialect == TaskDialect::Experimental
+                {
+                    task.session = self.session.id();
+                    self.session.keep();
+                }
+                return Ok(called);
+            }
             Some(Err(error)) => {
                 let unmade = matches!(&error, ServiceError::McpError(error) if error.code == ErrorCode::METHOD_NOT_FOUND);
                 let failure = self.told(fate(&error, handed.over()).of_call(what)).await;

@@ -20,7 +20,7 @@ use super::Timeouts;
 use super::child::{ChildTransport, LastWords};
 use super::connection::Connection;
 use super::desk::{Client, Desk};
-use super::http::Http;
+use super::http::{Http, Session};
 use super::outcome::{Fate, refusal, transport_fate};
 use super::wire::Wire;
 use crate::agent::ServerConfig;
@@ -37,7 +37,10 @@ impl Connection {
         config: ServerConfig,
         timeouts: Timeouts,
     ) -> Result<Self, Failure> {
-        let attempt = |lifecycle| Self::attempt(&server, &config, timeouts, lifecycle);
+        let attempt = |lifecycle| {
+            let session = Arc::new(Session::default());
+            Self::attempt(&server, &config, timeouts, lifecycle, session)
+        };
         if matches!(config, ServerConfig::Http { .. }) {
             // The newer way first: an older server answers it with an error, and has lost nothing.
             // One that answers with something else altogether is asked in the older way alone.
@@ -71,11 +74,35 @@ impl Connection {
         })
     }
 
+    /// Reaches the server in a session that another process has begun. Whether the server still knows
+    /// it is seen by the first request.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub(super) async fn take_up(
+        server: String,
+        config: ServerConfig,
+        timeouts: Timeouts,
+        session: String,
+    ) -> Result<Self, Failure> {
+        let older = ClientLifecycleMode::Initialize;
+        let session = Arc::new(Session::of(&session));
+        Self::attempt(&server, &config, timeouts, older, session).await.map_err(|refusal| {
+            match refusal {
+                Refusal::Failed(failure) => failure,
+                Refusal::Handshake => {
+                    Failure::transient(format!("tool server {server:?} has no such session"))
+                }
+            }
+        })
+    }
+
     async fn attempt(
         server: &str,
         config: &ServerConfig,
         timeouts: Timeouts,
         lifecycle: ClientLifecycleMode,
+        session: Arc<Session>,
     ) -> Result<Self, Refusal> {
         match config {
             ServerConfig::Stdio { command, args, env, cwd } => {
@@ -86,7 +113,8 @@ impl Connection {
                 }
                 let (transport, words) = ChildTransport::spawn(server, program)
                     .map_err(|error| cannot_start(server, command, cwd.as_deref(), &error))?;
-                Self::shake_hands(server, transport, Some(words), timeouts, lifecycle).await
+                Self::shake_hands(server, transport, Some(words), timeouts, lifecycle, session)
+                    .await
             }
             ServerConfig::Http { url, headers } => {
                 // TLS needs one process-wide; whoever was first has set it.
@@ -99,11 +127,11 @@ impl Connection {
                     .custom_headers(headers)
                     .max_sse_event_size(limits::MESSAGE_MAX_BYTES)
                     .max_json_response_size(limits::MESSAGE_MAX_BYTES);
-                let client = Http::new().map_err(|error| {
+                let client = Http::new(Arc::clone(&session)).map_err(|error| {
                     Failure::is_final(format!("tool server {server:?} cannot be used: {error}"))
                 })?;
                 let transport = StreamableHttpClientTransport::with_client(client, config);
-                Self::shake_hands(server, transport, None, timeouts, lifecycle).await
+                Self::shake_hands(server, transport, None, timeouts, lifecycle, session).await
             }
         }
     }
@@ -114,6 +142,7 @@ impl Connection {
         words: Option<Arc<LastWords>>,
         timeouts: Timeouts,
         lifecycle: ClientLifecycleMode,
+        session: Arc<Session>,
     ) -> Result<Self, Refusal> {
         let ended = CancellationToken::new();
         let wire = Wire::new(transport, ended.clone());
@@ -130,6 +159,7 @@ impl Connection {
                 server: server.to_owned(),
                 peer: running.peer().clone(),
                 running: Mutex::new(Some(running)),
+                session,
                 desk,
                 results: Mutex::default(),
                 ended,

@@ -41,6 +41,7 @@ pub(in crate::mcp::client) fn created(server: &str, result: &Value) -> Option<Re
         dialect: TaskDialect::Experimental,
         poll_interval_ms: shown.poll_interval,
         ttl_ms: shown.ttl,
+        session: None,
     })
 }
 

@@ -24,6 +24,7 @@ pub(in crate::mcp::client) fn created(server: &str, created: CreateTaskResult) -
         dialect: TaskDialect::Extension,
         poll_interval_ms: task.poll_interval_ms,
         ttl_ms: task.ttl_ms,
+        session: None,
     }
 }
 

@@ -67,6 +67,7 @@ impl BuiltIn {
             // A schema is JSON already.
             input_schema: Payload::of(&schema).unwrap_or_else(|_| Payload::null()),
             effect: Effect::Pure,
+            as_task: false,
         }
     }
 

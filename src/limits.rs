@@ -208,6 +208,27 @@ pub const MODEL_STALL_MS: u64 = 60_000;
 /// How long one model call may take in all, against a server that keeps a reply alive for ever.
 pub const MODEL_CALL_MS: u64 = 30 * 60 * 1000;
 
+/// The wait between the first two looks at a response that a server works on in the background. It
+/// doubles from there.
+pub const MODEL_POLL_FIRST_MS: u64 = 250;
+
+/// The longest wait between two such looks: what a reply may come later than it could.
+pub const MODEL_POLL_MAX_MS: u64 = 2_000;
+
+/// How long a response in the background is waited for before it is cancelled. Research models take
+/// hours; nothing is known to take longer.
+pub const MODEL_BACKGROUND_MS: u64 = 6 * 60 * 60 * 1000;
+
+/// The longest id of a response that is taken from a server. OpenAI's have some 55 bytes.
+pub const RESPONSE_ID_MAX_BYTES: usize = 256;
+
+/// How long a server may take to be told that a response is no longer wanted.
+pub const MODEL_CANCEL_MS: u64 = 10_000;
+
+/// Parameters that a server refused and that are remembered. Past it, all are forgotten and asked for
+/// again.
+pub const MODEL_REFUSALS: usize = 1_024;
+
 /// The longest stream of one reply. A token costs some 300 bytes on the wire, so this is far
 /// above any model's output and far below what would hurt the process.
 pub const MODEL_STREAM_MAX_BYTES: usize = 64 * 1024 * 1024;

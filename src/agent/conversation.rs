@@ -85,7 +85,7 @@ mod tests {
 
     fn roles(talk: &Conversation) -> Vec<String> {
         let role = |message: &Message| match message {
-            Message::User { text } => format!("user {text}"),
+            Message::User { text } | Message::Summary { text, .. } => format!("user {text}"),
             Message::Assistant(reply) => format!("assistant {}", reply.calls.len()),
             Message::Tool { call_id, text } => format!("tool {call_id} {text}"),
         };

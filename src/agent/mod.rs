@@ -2,6 +2,7 @@
 //!
 //! This room knows nothing of MCP; [`Toolbox`] and [`Models`] are how the world reaches it.
 
+mod background;
 mod budget;
 mod calls;
 mod conversation;
@@ -16,7 +17,8 @@ mod tool;
 pub use calls::LISTING_STEP;
 pub use definition::{Budget, Definition, InDoubt, ToolPattern};
 pub use model::{
-    Finish, Message, Model, Models, OpenModel, Reply, Request, Settings, ToolCall, ToolSpec, Usage,
+    Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
+    ToolSpec, Usage,
 };
 pub use prices::{Price, Prices};
 pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};

@@ -4,15 +4,17 @@
 //! costs at most the step that was under way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::background;
 use super::budget::{Bounds, Spent};
 use super::calls::Bench;
 use super::conversation::Conversation;
-use super::model::{Finish, Models, Reply, Request, ToolSpec};
+use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
 use super::{Definition, Prices, Settings, Toolbox};
 use crate::durable::{Context, Function, StartTask};
 use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
@@ -139,7 +141,7 @@ impl Run {
                 )?;
             }
             let turn = self.ctx.scope(format!("turn-{n}"));
-            let reply = self.ask(&turn, n, &talk, &mut spent).await?;
+            let reply = self.ask(&turn, n, &self.prompt(&talk), &mut spent).await?;
             if !reply.calls.is_empty() {
                 let names: Vec<_> = reply.calls.iter().map(|call| call.name.as_str()).collect();
                 self.ctx.report(format!("turn {n}: {}; {}", names.join(", "), spent.words()));
@@ -175,7 +177,7 @@ impl Run {
         &self,
         turn: &Context,
         n: u32,
-        talk: &Conversation,
+        prompt: &Prompt<'_>,
         spent: &mut Spent,
     ) -> Result<Reply, Failure> {
         if self.names.is_empty() {
@@ -186,10 +188,11 @@ impl Run {
         let mut failures = Vec::new();
         for (i, name) in self.names.iter().enumerate() {
             self.ctx.report(format!("turn {n}: asking {name}; {}", spent.words()));
-            let step = if i == 0 { "model".to_owned() } else { format!("model-{}", i + 1) };
+            let step = prompt.step;
+            let step = if i == 0 { step.to_owned() } else { format!("{step}-{}", i + 1) };
             // A budget that is used up is so for every model of the list.
-            let settings = self.reserve(name, talk, spent)?;
-            match self.ask_one(turn, step, name, settings, talk, spent).await {
+            let settings = self.reserve(name, prompt, spent)?;
+            match self.ask_one(turn, &step, name, &settings, prompt, spent).await {
                 Ok(Reply { finish: Finish::Filtered, .. }) => {
                     failures.push(format!("{name}: the provider withheld the reply"))
                 }
@@ -201,52 +204,96 @@ impl Run {
     }
 
     /// The settings of the next call: it may write no more than the budget has left.
-    fn reserve(&self, name: &str, talk: &Conversation, spent: &Spent) -> Result<Settings, Failure> {
+    fn reserve(&self, name: &str, prompt: &Prompt<'_>, spent: &Spent) -> Result<Settings, Failure> {
         let mut settings = self.agent.settings().clone();
-        let (reads, wanted) = (talk.estimated_tokens(), settings.max_output_tokens);
+        let (reads, wanted) = (prompt.tokens, settings.max_output_tokens);
         settings.max_output_tokens =
             spent.reserve(&self.bounds, &self.prices, name, reads, wanted)?;
         Ok(settings)
     }
 
+    /// Asks one model until it has replied, or failed for good. A call that the server took on and
+    /// lost is made again, as often as the agent's retry policy has it.
     async fn ask_one(
         &self,
         turn: &Context,
-        step: String,
+        step: &str,
         name: &str,
-        settings: Settings,
-        talk: &Conversation,
+        settings: &Settings,
+        prompt: &Prompt<'_>,
         spent: &mut Spent,
     ) -> Result<Reply, Failure> {
-        let hash = self
-            .base
-            .then(talk.hash().bytes())
-            .then(name.as_bytes())
-            .then(&settings_bytes(&settings));
-        let shown = Payload::of(&json!({"model": name, "messages": talk.messages().len()})).ok();
-        let reply: Reply = turn
-            .idempotent(step)
+        let retry = self.agent.retry();
+        let mut times_lost = 0;
+        loop {
+            let mut outcome = self.call(turn, step, name, settings, prompt).await?;
+            if let Outcome::Pending { pending } = &outcome {
+                let models = self.models.as_ref();
+                outcome = background::end(turn, step, models, name, pending, retry).await?;
+            }
+            match outcome {
+                Outcome::Reply(reply) => {
+                    spent.add(&self.prices, name, prompt.tokens, &reply);
+                    return Ok(reply);
+                }
+                Outcome::Lost { lost } => {
+                    times_lost += 1;
+                    if times_lost >= retry.attempts {
+                        return Err(lost);
+                    }
+                    let wait_ms = retry.backoff_ms(times_lost);
+                    turn.sleep(&format!("{step}/again"), Duration::from_millis(wait_ms)).await?;
+                }
+                Outcome::TooLong { too_long } => return Err(Failure::is_final(too_long)),
+                Outcome::Pending { pending } => {
+                    return Err(Failure::is_final(format!("{name} has not ended {pending}")));
+                }
+            }
+        }
+    }
+
+    /// Makes one call of a model, as a step.
+    async fn call(
+        &self,
+        turn: &Context,
+        step: &str,
+        name: &str,
+        settings: &Settings,
+        prompt: &Prompt<'_>,
+    ) -> Result<Outcome, Failure> {
+        let hash = prompt.hash.then(name.as_bytes()).then(&settings_bytes(settings));
+        let shown = Payload::of(&json!({"model": name, "messages": prompt.messages.len()})).ok();
+        turn.idempotent(step)
             .kind(StepKind::Model)
             .input_hash(hash, shown)
             .retry(self.agent.retry())
-            .run(|attempt| {
-                let settings = settings.clone();
-                async move {
-                    let model = self.models.open(name)?;
-                    let request = Request {
-                        model: model.name,
-                        system: self.system.clone(),
-                        messages: talk.messages().to_vec(),
-                        tools: self.tools.clone(),
-                        settings,
-                        idempotency_key: attempt.idempotency_key,
-                    };
-                    model.provider.call(&request).await
-                }
+            .run(|attempt| async move {
+                let model = self.models.open(name)?;
+                let request = Request {
+                    model: model.name,
+                    system: prompt.system.to_owned(),
+                    messages: prompt.messages.to_vec(),
+                    tools: prompt.tools.to_vec(),
+                    settings: settings.clone(),
+                    output_schema: prompt.output_schema.cloned(),
+                    idempotency_key: attempt.idempotency_key,
+                };
+                model.provider.call(&request).await
             })
-            .await?;
-        spent.add(&self.prices, name, talk.estimated_tokens(), &reply);
-        Ok(reply)
+            .await
+    }
+
+    /// What the agent's next turn asks.
+    fn prompt<'a>(&'a self, talk: &'a Conversation) -> Prompt<'a> {
+        Prompt {
+            step: "model",
+            system: &self.system,
+            messages: talk.messages(),
+            tools: &self.tools,
+            output_schema: self.agent.output_schema(),
+            hash: self.base.then(talk.hash().bytes()),
+            tokens: talk.estimated_tokens(),
+        }
     }
 
     /// The run's result, or what to tell the model about its reply.
@@ -271,6 +318,20 @@ impl Run {
         }
         Payload::of(&value).map_err(|error| error.to_string())
     }
+}
+
+/// What a model is asked, whichever of the list it is.
+struct Prompt<'a> {
+    /// The name of the step that asks the first model of the list.
+    step: &'static str,
+    system: &'a str,
+    messages: &'a [Message],
+    tools: &'a [ToolSpec],
+    output_schema: Option<&'a Payload>,
+    /// Of all of the above.
+    hash: Hash,
+    /// About how many tokens a model reads in it.
+    tokens: u64,
 }
 
 fn settings_bytes(settings: &Settings) -> Vec<u8> {

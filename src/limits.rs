@@ -63,6 +63,9 @@ pub const VACUUM_PAGES: i64 = 1_024;
 /// Short enough that a crash in a model call shows that the call was under way.
 pub const STARTED_FLUSH_MS: u64 = 20;
 
+/// The longest wait that a model may ask for: it is more likely to have got a date wrong.
+pub const SLEEP_MAX_MS: u64 = 400 * 24 * 60 * 60 * 1_000;
+
 /// How long a lease lasts unless it is renewed. Only a hung process is waited out for this long:
 /// a dead one is noticed at once.
 pub const LEASE_MS: u64 = 15_000;

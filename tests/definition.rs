@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it is surprised")]
 
 use relight::agent::{
-    Budget, Definition, InDoubt, Price, Prices, ServerConfig, Servers, Tool, Usage,
+    Budget, BuiltIn, Definition, InDoubt, Price, Prices, ServerConfig, Servers, Tool, Usage,
 };
 use relight::durable::RetryPolicy;
 use relight::journal::{Effect, Payload};
@@ -387,9 +387,17 @@ fn mistakes_in_schemas() {
 
 #[test]
 fn mistakes_in_tools_and_policies() {
+    let built_in = BuiltIn::ALL.map(BuiltIn::name).join(", ");
     check(
         "tools: [till/*, Read]",
-        r#"a.md:4: "Read" names no tool; write "server/tool", or "server/*" for all tools of a server"#,
+        &format!(
+            r#"a.md:4: "Read" names no tool; write "server/tool", "server/*" for all tools of a server, or a built-in tool: {built_in}"#
+        ),
+    );
+    check("tools: [slep]", r#"a.md:4: "slep" names no tool; write "sleep""#);
+    check(
+        "mcpServers: {relight: {command: a}}",
+        r#"a.md:4: "relight" cannot name a server: the built-in tools have that name"#,
     );
     check(
         "tools: mcp__till__charge, mcp__mail",
@@ -397,7 +405,9 @@ fn mistakes_in_tools_and_policies() {
     );
     check(
         "tools: ''",
-        r#"a.md:4: "" names no tool; write "server/tool", or "server/*" for all tools of a server"#,
+        &format!(
+            r#"a.md:4: "" names no tool; write "server/tool", "server/*" for all tools of a server, or a built-in tool: {built_in}"#
+        ),
     );
     check(
         "tools:",

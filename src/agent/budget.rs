@@ -5,20 +5,9 @@
 
 use std::fmt::Write as _;
 
-use super::Prices;
 use super::model::{Reply, Usage};
+use super::{Budget, Prices};
 use crate::journal::Failure;
-
-/// The bounds of one run.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Bounds {
-    /// Tokens in and out, of all calls together.
-    pub(super) tokens: Option<u64>,
-    /// Millionths of a dollar.
-    pub(super) micro_dollars: Option<u64>,
-    /// Milliseconds from the task's creation.
-    pub(super) wall_time_ms: Option<u64>,
-}
 
 /// What was spent so far.
 #[derive(Debug, Clone, Default)]
@@ -36,17 +25,17 @@ impl Spent {
     /// `None` where nothing bounds it.
     ///
     /// # Errors
-    /// When not even one token can be written within the bounds.
+    /// When not even one token can be written within the budget.
     pub(super) fn reserve(
         &self,
-        bounds: &Bounds,
+        budget: &Budget,
         prices: &Prices,
         model: &str,
         input_tokens: u64,
         wanted: Option<u32>,
     ) -> Result<Option<u32>, Failure> {
         let mut room = wanted.map(u64::from);
-        if let Some(bound) = bounds.tokens {
+        if let Some(bound) = budget.tokens {
             let left = bound.saturating_sub(self.tokens).saturating_sub(input_tokens);
             if left == 0 {
                 let spent = self.tokens;
@@ -59,7 +48,7 @@ impl Spent {
             }
             room = Some(room.map_or(left, |room| room.min(left)));
         }
-        if let Some(bound) = bounds.micro_dollars {
+        if let Some(bound) = budget.microdollars {
             let usage = |output_tokens| Usage { input_tokens, output_tokens, cached_tokens: 0 };
             let Some(input) = prices.cost(model, &usage(0)) else {
                 return Err(Failure::is_final(format!(
@@ -89,11 +78,11 @@ impl Spent {
     /// # Errors
     /// When the wall time is over.
     pub(super) fn check_time(
-        bounds: &Bounds,
+        budget: &Budget,
         began_at_ms: i64,
         now_ms: i64,
     ) -> Result<(), Failure> {
-        let Some(bound_ms) = bounds.wall_time_ms else { return Ok(()) };
+        let Some(bound_ms) = budget.wall_time_ms else { return Ok(()) };
         let spent_ms = now_ms.saturating_sub(began_at_ms);
         if spent_ms >= i64::try_from(bound_ms).unwrap_or(i64::MAX) {
             let seconds = |ms: u64| ms / 1_000;

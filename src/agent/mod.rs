@@ -4,17 +4,18 @@
 
 mod background;
 mod budget;
-mod calls;
 mod conversation;
 pub mod definition;
+mod duration;
 mod model;
 pub mod models;
 pub(crate) mod nearest;
 mod prices;
 mod run;
+mod schema;
 mod tool;
+mod tools;
 
-pub use calls::LISTING_STEP;
 pub use definition::{Budget, Definition, InDoubt, ToolPattern};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
@@ -22,4 +23,6 @@ pub use model::{
 };
 pub use prices::{Price, Prices};
 pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};
+pub use schema::Schema;
 pub use tool::{Invocation, ServerConfig, Servers, Tool, ToolOutput, Toolbox};
+pub use tools::{BuiltIn, LISTING_STEP};

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::background;
-use super::budget::{Bounds, Spent};
-use super::calls::Bench;
+use super::budget::Spent;
 use super::conversation::Conversation;
 use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
-use super::{Definition, Prices, Settings, Toolbox};
+use super::tools::Bench;
+use super::{Definition, Prices, Schema, Settings, Toolbox};
 use crate::durable::{Context, Function, StartTask};
 use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
 use crate::limits;
@@ -88,8 +88,7 @@ struct Run {
     tools: Vec<ToolSpec>,
     /// The hash of what every request of this run has in common.
     base: Hash,
-    bounds: Bounds,
-    output: Option<jsonschema::Validator>,
+    output: Option<Schema>,
 }
 
 impl Run {
@@ -109,7 +108,6 @@ impl Run {
             system.push_str(&schema.to_string());
         }
         let common = serde_json::to_vec(&tools).unwrap_or_default();
-        let budget = agent.budget();
         Self {
             ctx,
             models,
@@ -118,12 +116,7 @@ impl Run {
             system,
             tools,
             base: Hash::of(&common),
-            bounds: Bounds {
-                tokens: budget.tokens,
-                micro_dollars: budget.microdollars,
-                wall_time_ms: budget.wall_time_ms,
-            },
-            output: schema.and_then(|schema| jsonschema::validator_for(&schema).ok()),
+            output: schema.and_then(|schema| Schema::new(&schema).ok()),
             agent,
         }
     }
@@ -133,9 +126,9 @@ impl Run {
         let mut spent = Spent::default();
         let mut empty_replies = 0;
         for n in 1..=self.agent.max_turns() {
-            if self.bounds.wall_time_ms.is_some() {
+            if self.agent.budget().wall_time_ms.is_some() {
                 Spent::check_time(
-                    &self.bounds,
+                    &self.agent.budget(),
                     self.ctx.created_at_ms(),
                     self.ctx.now_ms().await?,
                 )?;
@@ -208,7 +201,7 @@ impl Run {
         let mut settings = self.agent.settings().clone();
         let (reads, wanted) = (prompt.tokens, settings.max_output_tokens);
         settings.max_output_tokens =
-            spent.reserve(&self.bounds, &self.prices, name, reads, wanted)?;
+            spent.reserve(&self.agent.budget(), &self.prices, name, reads, wanted)?;
         Ok(settings)
     }
 
@@ -308,12 +301,9 @@ impl Run {
         let value: Value = serde_json::from_str(unfenced(text)).map_err(|error| {
             format!("Your answer is not valid JSON ({error}). Give it again as JSON alone.")
         })?;
-        let complaints: Vec<_> =
-            schema.iter_errors(&value).map(|error| error.to_string()).collect();
-        if !complaints.is_empty() {
+        if let Some(complaints) = schema.complaints(&value) {
             return Err(format!(
-                "Your answer does not fit the schema: {}. Give it again.",
-                complaints.join("; ")
+                "Your answer does not fit the schema: {complaints}. Give it again."
             ));
         }
         Payload::of(&value).map_err(|error| error.to_string())

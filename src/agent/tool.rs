@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::ToolPattern;
 use crate::journal::{Effect, Failure, Payload};
 
 /// A tool server as an agent's file or `mcp.json` describes it, with `${VAR}` not yet expanded: it
@@ -55,6 +56,13 @@ pub struct Tool {
     /// By its annotations: `readOnlyHint` is pure, `idempotentHint` idempotent, everything else
     /// once.
     pub effect: Effect,
+}
+
+impl Tool {
+    /// The pattern that means this tool only.
+    pub fn pattern(&self) -> ToolPattern {
+        ToolPattern::one(&self.server, &self.name)
+    }
 }
 
 /// One tool call.

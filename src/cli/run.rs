@@ -1,5 +1,6 @@
 //! `relight run`: one agent in the terminal.
 
+use relight::agent::Schema;
 use relight::config::{self, Environment, Setting, Settings, Source};
 use relight::journal::{End, Payload, Status, Store, TaskId};
 use serde_json::{Map, Value};
@@ -76,19 +77,10 @@ fn arguments(args: &Args, schema: &Payload) -> Result<Payload, Error> {
         ),
         None => pairs(&args.input, &properties)?,
     };
-    let validator = jsonschema::validator_for(&schema).map_err(|error| wrong(error.to_string()))?;
-    let complaints: Vec<_> = validator
-        .iter_errors(&value)
-        .map(|error| match error.instance_path().as_str() {
-            "" => error.to_string(),
-            path => format!("{path}: {error}"),
-        })
-        .collect();
-    if !complaints.is_empty() {
+    if let Some(complaints) = Schema::new(&schema).map_err(wrong)?.complaints(&value) {
         let takes = properties.keys().map(|key| format!("{key}=...")).collect::<Vec<_>>().join(" ");
         return Err(wrong(format!(
-            "the arguments do not fit the agent: {}; it takes {takes}",
-            complaints.join("; ")
+            "the arguments do not fit the agent: {complaints}; it takes {takes}"
         )));
     }
     Payload::of(&value).map_err(|error| wrong(error.to_string()))

@@ -127,21 +127,35 @@ impl Context {
     /// # Errors
     /// When the name is too long.
     pub async fn sleep(&self, name: &str, time: Duration) -> Result<(), Failure> {
-        let name = self.scoped(name)?;
-        let open = self.open(&name).await;
         let wait_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let ask = Ask {
-            kind: StepKind::Timer,
-            effect: Effect::Pure,
-            input: Hash::of(&wait_ms.to_be_bytes()),
-            shown: None,
-        };
+        let input = Hash::of(&wait_ms.to_be_bytes());
+        self.timer(name, input, |now_ms| now_ms.saturating_add_unsigned(wait_ms)).await
+    }
+
+    /// As [`Context::sleep`], until a time in Unix milliseconds. One that has passed is not waited
+    /// for.
+    ///
+    /// # Errors
+    /// When the name is too long.
+    pub async fn sleep_until(&self, name: &str, at_ms: i64) -> Result<(), Failure> {
+        let input = Hash::of(b"until").then(&at_ms.to_be_bytes());
+        self.timer(name, input, |_| at_ms).await
+    }
+
+    async fn timer(
+        &self,
+        name: &str,
+        input: Hash,
+        until: impl FnOnce(i64) -> i64,
+    ) -> Result<(), Failure> {
+        let open = self.open(&self.scoped(name)?).await;
+        let ask = Ask { kind: StepKind::Timer, effect: Effect::Pure, input, shown: None };
         let until_ms = match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
             Decision::Recorded(outcome) => return outcome.map(|_| ()),
             Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
             Decision::Resume { until_ms } => until_ms.unwrap_or_default(),
             Decision::Run { .. } | Decision::RunAt { .. } | Decision::InDoubt { .. } => {
-                let until_ms = self.live.shared.clock.now_ms().saturating_add_unsigned(wait_ms);
+                let until_ms = until(self.live.shared.clock.now_ms());
                 self.start(&open.key, ask, Some(until_ms)).await;
                 until_ms
             }

@@ -48,7 +48,7 @@ async fn arguments_that_are_no_json_are_told() {
 #[tokio::test]
 async fn arguments_that_do_not_fit_are_told() {
     let arguments = r#"{"order":"A1","amount_cents":"five"}"#;
-    told("charge_card", arguments, "The arguments do not fit the tool's schema: at /amount_cents:")
+    told("charge_card", arguments, "The arguments do not fit the tool's schema: /amount_cents:")
         .await;
 }
 

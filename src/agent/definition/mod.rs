@@ -21,7 +21,8 @@ pub use pattern::{NoPattern, ToolPattern};
 pub use policy::{Budget, InDoubt};
 
 use self::pattern::{PerTool, of_tool};
-use super::{Servers, Settings, Tool};
+use super::tools::BUILT_IN;
+use super::{BuiltIn, Servers, Settings, Tool};
 use crate::durable::RetryPolicy;
 use crate::journal::{Effect, Payload};
 
@@ -144,6 +145,12 @@ impl Definition {
         self.tools
             .as_ref()
             .is_none_or(|tools| tools.iter().any(|pattern| pattern.matches(server, tool)))
+    }
+
+    /// The built-in tools that it has: those that `tools` names, or all.
+    pub fn built_ins(&self) -> Vec<BuiltIn> {
+        let has = |built_in: &BuiltIn| self.allows(BUILT_IN, built_in.name());
+        BuiltIn::ALL.into_iter().filter(has).collect()
     }
 
     /// The entries of `tools` that match none of these tools.

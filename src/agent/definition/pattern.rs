@@ -1,9 +1,13 @@
-//! Which tools are meant: `server/tool` or `server/*`.
+//! Which tools are meant: `server/tool`, `server/*`, or the name of a built-in tool.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::agent::BuiltIn;
+use crate::agent::nearest::nearest;
+use crate::agent::tools::BUILT_IN;
 
 /// One tool of a server, or all of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,13 +37,18 @@ impl ToolPattern {
         Self { server: server.to_owned(), tool: None }
     }
 
-    /// Reads `server/tool` or `server/*`. The server ends at the first slash: a tool's name may
-    /// hold more of them.
+    /// Reads `server/tool`, `server/*`, or the name of a built-in tool. The server ends at the first
+    /// slash: a tool's name may hold more of them.
     ///
     /// # Errors
-    /// When there is no slash, or nothing on one side of it; the message says what to write.
+    /// When there is no slash and no such built-in tool, or nothing on one side of the slash; the
+    /// message says what to write.
     pub fn parse(text: &str) -> Result<Self, NoPattern> {
         match text.split_once('/') {
+            None if BuiltIn::named(text).is_some() => Ok(Self::one(BUILT_IN, text)),
+            Some((BUILT_IN, tool)) if tool != "*" && BuiltIn::named(tool).is_none() => {
+                Err(NoPattern { found: text.to_owned(), write: instead_of(tool) })
+            }
             Some((server, "*")) if !server.is_empty() => Ok(Self::all_of(server)),
             Some((server, tool)) if !server.is_empty() && !tool.is_empty() => {
                 Ok(Self::one(server, tool))
@@ -65,13 +74,25 @@ fn instead_of(text: &str) -> String {
     let claude = text.strip_prefix("mcp__").filter(|rest| !rest.is_empty());
     match claude.map(|rest| rest.split_once("__").unwrap_or((rest, "*"))) {
         Some((server, tool)) => format!("\"{server}/{tool}\""),
-        None => "\"server/tool\", or \"server/*\" for all tools of a server".to_owned(),
+        None => {
+            let names = BuiltIn::ALL.map(BuiltIn::name);
+            match nearest(text, names) {
+                Some(near) => format!("{near:?}"),
+                None => format!(
+                    "\"server/tool\", \"server/*\" for all tools of a server, or a built-in tool: {}",
+                    names.join(", ")
+                ),
+            }
+        }
     }
 }
 
 impl fmt::Display for ToolPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.server, self.tool.as_deref().unwrap_or("*"))
+        match &self.tool {
+            Some(tool) if self.server == BUILT_IN => f.write_str(tool),
+            tool => write!(f, "{}/{}", self.server, tool.as_deref().unwrap_or("*")),
+        }
     }
 }
 

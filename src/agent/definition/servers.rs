@@ -9,6 +9,7 @@ use std::path::Path;
 use super::document::{Fields, Node, Problems, Value};
 use super::rules::Mention;
 use crate::agent::nearest::nearest;
+use crate::agent::tools::BUILT_IN;
 use crate::agent::{ServerConfig, Servers};
 
 const KEYS: [&str; 7] = ["type", "command", "args", "env", "cwd", "url", "headers"];
@@ -44,6 +45,10 @@ pub(crate) fn read_map(node: &Node, path: &str, keys: Keys, problems: &mut Probl
 }
 
 fn check_name(name: &str, line: u64, problems: &mut Problems) {
+    if name == BUILT_IN {
+        problems
+            .at(line, format!("{name:?} cannot name a server: the built-in tools have that name"));
+    }
     let bad = |c: char| c == '/' || c == ',' || c.is_control();
     if name.trim().is_empty() || name.contains(bad) {
         problems.at(line, format!("{name:?} cannot name a server; leave out \"/\" and \",\""));
@@ -208,6 +213,9 @@ pub(super) fn resolve(
     let everything = wanted.is_none() && tools.is_none();
     let Wanted { own: mut servers, mut named, broken } = wanted.unwrap_or_default();
     for mention in tools.unwrap_or_default() {
+        if mention.pattern.server() == BUILT_IN {
+            continue;
+        }
         named.push((mention.pattern.server().to_owned(), mention.line));
     }
     let own: BTreeSet<String> = servers.keys().cloned().collect();
@@ -223,7 +231,7 @@ pub(super) fn resolve(
     }
     for Mention { pattern, line } in mentioned {
         let name = pattern.server();
-        if !broken && !own.contains(name) && !project.contains_key(name) {
+        if name != BUILT_IN && !broken && !own.contains(name) && !project.contains_key(name) {
             unknown(name, *line, &servers, project, problems);
         }
     }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use rmcp::model::{ElicitRequestParams, ErrorData, InputRequest, InputRequests, InputResponses};
 use serde_json::{Map, Value, json};
 
-use super::arguments::Arguments;
 use super::translate::refusal;
+use crate::agent::Schema;
 use crate::durable::{Answer, Question, Runtime};
 use crate::journal::{History, Payload, Signal, TaskId};
 
@@ -76,12 +76,11 @@ pub(super) async fn answer(
             ErrorData::invalid_params(message, None)
         };
         let answer = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
-        if let (Answer::Accept { content }, Some(question)) = (&answer, asked.get(&key)) {
-            let complaints = complaints(question, content).map_err(&wrong)?;
-            if !complaints.is_empty() {
-                let message = format!("the answer to {key:?} does not fit: {complaints}");
-                return Err(ErrorData::invalid_params(message, None));
-            }
+        if let (Answer::Accept { content }, Some(question)) = (&answer, asked.get(&key))
+            && let Some(complaints) = complaints(question, content).map_err(&wrong)?
+        {
+            let message = format!("the answer to {key:?} does not fit: {complaints}");
+            return Err(ErrorData::invalid_params(message, None));
         }
         let value = Payload::of(&answer).map_err(|error| wrong(error.to_string()))?;
         answers.push(Signal::Answer { key, value });
@@ -94,12 +93,15 @@ pub(super) async fn answer(
 }
 
 /// What the question's schema has against this form.
-fn complaints(question: &InputRequest, content: &Map<String, Value>) -> Result<String, String> {
-    let InputRequest::Elicitation(question) = question else { return Ok(String::new()) };
+fn complaints(
+    question: &InputRequest,
+    content: &Map<String, Value>,
+) -> Result<Option<String>, String> {
+    let InputRequest::Elicitation(question) = question else { return Ok(None) };
     let ElicitRequestParams::FormElicitationParams { requested_schema, .. } = &question.params
     else {
-        return Ok(String::new());
+        return Ok(None);
     };
-    let schema = Arguments::new(&json!(requested_schema))?;
+    let schema = Schema::new(&json!(requested_schema))?;
     Ok(schema.complaints(&Value::Object(content.clone())))
 }

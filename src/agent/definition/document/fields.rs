@@ -2,10 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use jiff::{Span, SpanRelativeTo};
-
 use super::node::Entry;
 use super::{Node, Problems, Value};
+use crate::agent::duration::duration_ms;
 use crate::agent::nearest::nearest;
 
 /// The entries of a map whose keys are all known.
@@ -145,10 +144,7 @@ impl<'n> Fields<'n> {
     pub(crate) fn duration_ms(&self, key: &str, problems: &mut Problems) -> Option<u64> {
         self.read(key, "a duration such as 30s, 10m, 2h or 7d", problems, |node| {
             let Value::Text(text) = &node.value else { return None };
-            let span: Span = text.parse().ok()?;
-            // A day here is 24 hours; months and years have no fixed length and are refused.
-            let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-            u64::try_from(duration.as_millis()).ok().filter(|ms| *ms > 0)
+            duration_ms(text)
         })
     }
 

@@ -1,0 +1,212 @@
+//! The tools of one run, and what becomes of a model's calls to them.
+//!
+//! The list of tools is journalled when the task starts, so a server that changes its tools changes
+//! new tasks only. Every call is a step, the refused ones too, and every call has a text for the
+//! model in the end: what a model gets wrong is told to it, and costs it a turn.
+
+mod built_in;
+mod naming;
+mod server;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use self::naming::named;
+use super::model::{ToolCall, ToolSpec};
+use super::{Definition, Schema, Tool, Toolbox};
+use crate::durable::{Context, RetryPolicy};
+use crate::journal::{Effect, Failure, Payload, StepKind};
+use crate::limits;
+
+pub(super) use self::built_in::BUILT_IN;
+pub use self::built_in::BuiltIn;
+
+/// The step that lists the tools of the agent's servers, and the built-in ones.
+pub const LISTING_STEP: &str = "tools";
+
+/// The tools that one run has.
+pub(super) struct Bench {
+    toolbox: Arc<dyn Toolbox>,
+    agent: Arc<Definition>,
+    /// By the name that the model is told.
+    tools: BTreeMap<String, Offered>,
+}
+
+struct Offered {
+    tool: Tool,
+    /// The schema, ready to check arguments. `None` for one that is no valid schema: the server
+    /// checks for itself then.
+    schema: Option<Schema>,
+    by: By,
+}
+
+/// Who does what a tool is for.
+enum By {
+    /// The server that offers it.
+    Server,
+    /// relight itself.
+    BuiltIn(BuiltIn),
+}
+
+impl Offered {
+    fn new(tool: Tool) -> Self {
+        let schema = tool.input_schema.read().ok().and_then(|schema| Schema::new(&schema).ok());
+        let by = BuiltIn::of(&tool).map_or(By::Server, By::BuiltIn);
+        Self { tool, schema, by }
+    }
+}
+
+impl Bench {
+    /// Lists the agent's tools, once in the life of a task.
+    ///
+    /// # Errors
+    /// When a server cannot be reached, or the agent's file names a tool that no server offers.
+    pub(super) async fn set_up(
+        ctx: &Context,
+        toolbox: Arc<dyn Toolbox>,
+        agent: Arc<Definition>,
+    ) -> Result<Self, Failure> {
+        let (servers, built_ins) = (agent.servers(), agent.built_ins());
+        let listed: Vec<Tool> = if servers.is_empty() && built_ins.is_empty() {
+            Vec::new()
+        } else {
+            ctx.pure(LISTING_STEP)
+                .input(servers)
+                .retry(agent.retry())
+                .run(|_| async {
+                    let mut tools = toolbox.list(servers).await?;
+                    tools.extend(built_ins.iter().map(|built_in| built_in.tool()));
+                    Ok(tools)
+                })
+                .await?
+        };
+        let missing = agent.missing(&listed);
+        if !missing.is_empty() {
+            let offered: Vec<_> = listed.iter().map(|tool| tool.pattern().to_string()).collect();
+            return Err(Failure::is_final(format!(
+                "the agent's file names tools that no server offers: {}; the servers offer {}",
+                missing.join(", "),
+                offered.join(", ")
+            )));
+        }
+        let allowed: Vec<Tool> =
+            listed.into_iter().filter(|tool| agent.allows(&tool.server, &tool.name)).collect();
+        let tools = named(allowed).into_iter().map(|(name, tool)| (name, Offered::new(tool)));
+        let tools = tools.collect();
+        Ok(Self { toolbox, agent, tools })
+    }
+
+    /// The tools as the model is told of them.
+    pub(super) fn specs(&self) -> Vec<ToolSpec> {
+        let spec = |(name, Offered { tool, .. }): (&String, &Offered)| ToolSpec {
+            name: name.clone(),
+            description: tool.description.clone(),
+            input_schema: tool.input_schema.clone(),
+        };
+        self.tools.iter().map(spec).collect()
+    }
+
+    /// Runs a reply's calls side by side. The results are in the order of the calls.
+    ///
+    /// # Errors
+    /// When the outcome of a call is in doubt and the agent's policy is to fail.
+    pub(super) async fn run(
+        &self,
+        turn: &Context,
+        calls: &[ToolCall],
+    ) -> Result<Vec<String>, Failure> {
+        let steps = calls
+            .iter()
+            .enumerate()
+            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call));
+        join_all(steps).await.into_iter().collect()
+    }
+
+    async fn call(&self, turn: &Context, step: String, call: &ToolCall) -> Result<String, Failure> {
+        let text = match self.check(call) {
+            Ok((offered, arguments)) => {
+                let call = Call { turn, step, call, arguments: &arguments };
+                match offered.by {
+                    By::Server => server::call(self, call, &offered.tool).await,
+                    By::BuiltIn(built_in) => built_in.call(call).await,
+                }
+            }
+            Err(complaint) => refuse(turn, step, call, complaint).await,
+        };
+        text.map(|text| shown(&text))
+    }
+
+    /// Finds the tool and reads the arguments, or says what is wrong with the call.
+    fn check(&self, call: &ToolCall) -> Result<(&Offered, Payload), String> {
+        let Some(offered) = self.tools.get(&call.name) else {
+            let names: Vec<_> = self.tools.keys().map(String::as_str).collect();
+            return Err(format!(
+                "There is no tool {:?}. The tools are: {}.",
+                call.name,
+                names.join(", ")
+            ));
+        };
+        let text = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
+        let arguments: Value = serde_json::from_str(text)
+            .map_err(|error| format!("The arguments are not valid JSON ({error}). Call the tool again with a JSON object."))?;
+        if let Some(complaints) =
+            offered.schema.as_ref().and_then(|schema| schema.complaints(&arguments))
+        {
+            return Err(format!(
+                "The arguments do not fit the tool's schema: {complaints}. The tool was not called."
+            ));
+        }
+        let arguments = Payload::of(&arguments).map_err(|error| error.to_string())?;
+        Ok((offered, arguments))
+    }
+}
+
+/// A model's call of a tool that is there, with arguments that fit.
+struct Call<'a> {
+    turn: &'a Context,
+    /// The name of its step; what it needs beside that one is in [`Call::scope`].
+    step: String,
+    call: &'a ToolCall,
+    /// An object.
+    arguments: &'a Payload,
+}
+
+impl Call<'_> {
+    /// Where the further steps of this call are.
+    fn scope(&self) -> Context {
+        self.turn.scope(&self.step)
+    }
+
+    /// Does nothing but tell the model what is wrong.
+    async fn refuse(self, complaint: String) -> Result<String, Failure> {
+        refuse(self.turn, self.step, self.call, complaint).await
+    }
+}
+
+/// A refusal is a step too, so that its text stays what it was whatever later versions say.
+async fn refuse(
+    turn: &Context,
+    step: String,
+    call: &ToolCall,
+    complaint: String,
+) -> Result<String, Failure> {
+    turn.step(step, Effect::Pure)
+        .kind(StepKind::Tool)
+        .input(&json!({"tool": call.name, "refused": call.arguments}))
+        .retry(RetryPolicy::none())
+        .run(|_| std::future::ready(Ok(complaint.clone())))
+        .await
+}
+
+/// A tool's text as the model sees it: cut where it is very long. The journal keeps all of it.
+fn shown(text: &str) -> String {
+    let max = limits::TOOL_TEXT_SHOWN_BYTES;
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let cut = text.floor_char_boundary(max);
+    format!("{}\n[cut: the first {cut} of {} bytes]", &text[..cut], text.len())
+}

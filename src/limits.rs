@@ -141,6 +141,34 @@ pub const LAST_WORDS_MS: u64 = 500;
 /// How much of a tool's text a model is shown. The journal keeps all of it.
 pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
 
+/// How many tokens a model is taken to read where the agent's file does not say. Most models of today
+/// read at least as many; one that reads fewer says so when it is asked, and is asked again.
+pub const CONTEXT_TOKENS: u64 = 128_000;
+
+/// The least that `contextTokens` may be: a system prompt and an exchange have to fit.
+pub const CONTEXT_TOKENS_MIN: u64 = 1_000;
+
+/// At which part of that a conversation is shortened. The rest is for the reply, and for what tokens
+/// were estimated too low. A replay shortens where the first run did, so another value stops tasks
+/// that are under way; the same goes for the three below.
+pub const COMPACT_AT_PERCENT: u64 = 80;
+
+/// Which part of it the newest exchanges may take that stay as they are.
+pub const KEPT_PERCENT: u64 = 25;
+
+/// Which part of it a summary may take. Less is not worth leaving out.
+pub const SUMMARY_PERCENT: u64 = 12;
+
+/// Which part of it the request for a summary may take: half, as the bytes of a token are estimated.
+pub const TRANSCRIPT_PERCENT: u64 = 50;
+
+/// The least that is shown of a message to the model that sums up, however many there are.
+pub const TRANSCRIPT_MESSAGE_MIN_BYTES: usize = 200;
+
+/// The most that is shown of a message to the model that sums up: what matters in a long tool output
+/// is in the replies to it.
+pub const TRANSCRIPT_MESSAGE_MAX_BYTES: usize = 8 * 1024;
+
 /// How many replies in a row may say nothing at all before the run fails.
 pub const EMPTY_REPLIES_MAX: u32 = 3;
 

@@ -4,6 +4,7 @@
 
 mod background;
 mod budget;
+mod compaction;
 mod conversation;
 pub mod definition;
 mod duration;

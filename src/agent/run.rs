@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::background;
 use super::budget::Spent;
+use super::compaction::{self, Plan, Window};
 use super::conversation::Conversation;
 use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
 use super::tools::Bench;
@@ -123,6 +124,7 @@ impl Run {
 
     async fn to_the_end(&self, bench: &Bench, input: &Payload) -> Result<Payload, Failure> {
         let mut talk = Conversation::new(&self.system, self.agent.first_message(input));
+        let mut window = Window::new(self.agent.context_tokens());
         let mut spent = Spent::default();
         let mut empty_replies = 0;
         for n in 1..=self.agent.max_turns() {
@@ -134,7 +136,7 @@ impl Run {
                 )?;
             }
             let turn = self.ctx.scope(format!("turn-{n}"));
-            let reply = self.ask(&turn, n, &self.prompt(&talk), &mut spent).await?;
+            let reply = self.next_reply(&turn, n, &mut talk, &mut window, &mut spent).await?;
             if !reply.calls.is_empty() {
                 let names: Vec<_> = reply.calls.iter().map(|call| call.name.as_str()).collect();
                 self.ctx.report(format!("turn {n}: {}; {}", names.join(", "), spent.words()));
@@ -165,14 +167,75 @@ impl Run {
         )))
     }
 
-    /// Asks the models in their order until one replies.
+    /// The reply to the conversation. It is shortened before it reaches what a model can read, and
+    /// once more where a model says that it is too long.
+    async fn next_reply(
+        &self,
+        turn: &Context,
+        n: u32,
+        talk: &mut Conversation,
+        window: &mut Window,
+        spent: &mut Spent,
+    ) -> Result<Reply, Failure> {
+        if let Some(plan) = window.plan(talk) {
+            self.shorten(turn, n, talk, plan, spent).await?;
+        }
+        let may_shorten = talk.cut(0).is_some();
+        match self.ask(turn, n, &self.prompt(talk), may_shorten, spent).await? {
+            Asked::Replied(reply) => return Ok(reply),
+            Asked::TooLong(_) => window.shrink_below(talk),
+        }
+        if let Some(plan) = window.plan_any(talk) {
+            self.shorten(turn, n, talk, plan, spent).await?;
+        }
+        match self.ask(turn, n, &self.prompt(talk), false, spent).await? {
+            Asked::Replied(reply) => Ok(reply),
+            Asked::TooLong(why) => Err(Failure::is_final(why)),
+        }
+    }
+
+    /// Puts a summary in the place of what the plan leaves out, or a note where there is none. Costs
+    /// no turn.
+    async fn shorten(
+        &self,
+        turn: &Context,
+        n: u32,
+        talk: &mut Conversation,
+        plan: Plan,
+        spent: &mut Spent,
+    ) -> Result<(), Failure> {
+        let prompt = Prompt {
+            step: "compact",
+            system: compaction::SYSTEM_PROMPT,
+            messages: &plan.request,
+            tools: &[],
+            output_schema: None,
+            max_output_tokens: Some(plan.summary_tokens),
+            hash: plan.hash,
+            tokens: plan.tokens,
+        };
+        let text = match self.ask(turn, n, &prompt, false, spent).await {
+            Ok(Asked::Replied(Reply { text: Some(text), .. })) if !text.trim().is_empty() => {
+                compaction::summed_up(&text)
+            }
+            Ok(_) => compaction::left_out(&Failure::is_final("the summary was empty")),
+            Err(failure) if failure.kind == FailureKind::Mismatch => return Err(failure),
+            Err(failure) => compaction::left_out(&failure),
+        };
+        talk.sum_up(plan.cut, text);
+        Ok(())
+    }
+
+    /// Asks the models in their order until one replies. That a conversation is too long is the end
+    /// of it where it may be shortened, and otherwise what this one model has failed with.
     async fn ask(
         &self,
         turn: &Context,
         n: u32,
         prompt: &Prompt<'_>,
+        may_shorten: bool,
         spent: &mut Spent,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Asked, Failure> {
         if self.names.is_empty() {
             return Err(Failure::is_final(
                 "no model is configured: set `model` in the agent's file, --model, RELIGHT_MODEL, or `model` in relight.yaml",
@@ -186,10 +249,11 @@ impl Run {
             // A budget that is used up is so for every model of the list.
             let settings = self.reserve(name, prompt, spent)?;
             match self.ask_one(turn, &step, name, &settings, prompt, spent).await {
-                Ok(Reply { finish: Finish::Filtered, .. }) => {
+                Ok(Asked::Replied(Reply { finish: Finish::Filtered, .. })) => {
                     failures.push(format!("{name}: the provider withheld the reply"))
                 }
-                Ok(reply) => return Ok(reply),
+                Ok(Asked::TooLong(why)) if !may_shorten => failures.push(format!("{name}: {why}")),
+                Ok(asked) => return Ok(asked),
                 Err(failure) => failures.push(format!("{name}: {failure}")),
             }
         }
@@ -199,7 +263,7 @@ impl Run {
     /// The settings of the next call: it may write no more than the budget has left.
     fn reserve(&self, name: &str, prompt: &Prompt<'_>, spent: &Spent) -> Result<Settings, Failure> {
         let mut settings = self.agent.settings().clone();
-        let (reads, wanted) = (prompt.tokens, settings.max_output_tokens);
+        let (reads, wanted) = (prompt.tokens, prompt.max_output_tokens);
         settings.max_output_tokens =
             spent.reserve(&self.agent.budget(), &self.prices, name, reads, wanted)?;
         Ok(settings)
@@ -215,7 +279,7 @@ impl Run {
         settings: &Settings,
         prompt: &Prompt<'_>,
         spent: &mut Spent,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Asked, Failure> {
         let retry = self.agent.retry();
         let mut times_lost = 0;
         loop {
@@ -227,7 +291,7 @@ impl Run {
             match outcome {
                 Outcome::Reply(reply) => {
                     spent.add(&self.prices, name, prompt.tokens, &reply);
-                    return Ok(reply);
+                    return Ok(Asked::Replied(reply));
                 }
                 Outcome::Lost { lost } => {
                     times_lost += 1;
@@ -237,7 +301,7 @@ impl Run {
                     let wait_ms = retry.backoff_ms(times_lost);
                     turn.sleep(&format!("{step}/again"), Duration::from_millis(wait_ms)).await?;
                 }
-                Outcome::TooLong { too_long } => return Err(Failure::is_final(too_long)),
+                Outcome::TooLong { too_long } => return Ok(Asked::TooLong(too_long)),
                 Outcome::Pending { pending } => {
                     return Err(Failure::is_final(format!("{name} has not ended {pending}")));
                 }
@@ -284,6 +348,7 @@ impl Run {
             messages: talk.messages(),
             tools: &self.tools,
             output_schema: self.agent.output_schema(),
+            max_output_tokens: self.agent.settings().max_output_tokens,
             hash: self.base.then(talk.hash().bytes()),
             tokens: talk.estimated_tokens(),
         }
@@ -310,6 +375,13 @@ impl Run {
     }
 }
 
+/// What came of asking.
+enum Asked {
+    Replied(Reply),
+    /// The conversation is longer than the model can read; by the server's own words.
+    TooLong(String),
+}
+
 /// What a model is asked, whichever of the list it is.
 struct Prompt<'a> {
     /// The name of the step that asks the first model of the list.
@@ -318,6 +390,8 @@ struct Prompt<'a> {
     messages: &'a [Message],
     tools: &'a [ToolSpec],
     output_schema: Option<&'a Payload>,
+    /// Bound on the tokens of the reply.
+    max_output_tokens: Option<u32>,
     /// Of all of the above.
     hash: Hash,
     /// About how many tokens a model reads in it.

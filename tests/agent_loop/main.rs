@@ -7,6 +7,7 @@ mod answers;
 mod background;
 mod budgets;
 mod calls;
+mod compaction;
 mod doubt;
 mod models;
 

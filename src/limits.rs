@@ -138,8 +138,18 @@ pub const STDERR_LINE_BYTES: usize = 500;
 /// closed its stdout.
 pub const LAST_WORDS_MS: u64 = 500;
 
-/// How much of a tool's text a model is shown. The journal keeps all of it.
+/// How much of a tool's text a model is shown at most. The journal keeps all of it.
 pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
+
+/// How much of it is shown at least, however many results share the room.
+pub const TOOL_TEXT_SHOWN_MIN_BYTES: usize = 1_000;
+
+/// Which part of what a model can read the results of one reply may take, all together: they have to
+/// fit beside the task and a summary, because the newest exchange is never left out.
+pub const TOOL_RESULTS_PERCENT: u64 = 50;
+
+/// Room for the line below a text that was cut, which says how to read on.
+pub const READ_NOTE_BYTES: usize = 256;
 
 /// How many tokens a model is taken to read where the agent's file does not say. Most models of today
 /// read at least as many; one that reads fewer says so when it is asked, and is asked again.

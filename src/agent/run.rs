@@ -86,9 +86,10 @@ struct Run {
     names: Vec<String>,
     prices: Prices,
     system: String,
+    /// The tools, and last the one to read on with, which is offered only once a text was cut.
     tools: Vec<ToolSpec>,
-    /// The hash of what every request of this run has in common.
-    base: Hash,
+    /// The hash of what every request of this run has in common: without that last tool, and with it.
+    base: [Hash; 2],
     output: Option<Schema>,
 }
 
@@ -108,7 +109,9 @@ impl Run {
             system.push_str("\n\nGive your final answer as one JSON value that fits this JSON Schema, with nothing around it:\n");
             system.push_str(&schema.to_string());
         }
-        let common = serde_json::to_vec(&tools).unwrap_or_default();
+        let hash_of =
+            |tools| Hash::of(&serde_json::to_vec::<[ToolSpec]>(tools).unwrap_or_default());
+        let base = [hash_of(&tools[..tools.len().saturating_sub(1)]), hash_of(&tools)];
         Self {
             ctx,
             models,
@@ -116,7 +119,7 @@ impl Run {
             prices,
             system,
             tools,
-            base: Hash::of(&common),
+            base,
             output: schema.and_then(|schema| Schema::new(&schema).ok()),
             agent,
         }
@@ -136,7 +139,8 @@ impl Run {
                 )?;
             }
             let turn = self.ctx.scope(format!("turn-{n}"));
-            let reply = self.next_reply(&turn, n, &mut talk, &mut window, &mut spent).await?;
+            let reply =
+                self.next_reply(&turn, n, bench, &mut talk, &mut window, &mut spent).await?;
             if !reply.calls.is_empty() {
                 let names: Vec<_> = reply.calls.iter().map(|call| call.name.as_str()).collect();
                 self.ctx.report(format!("turn {n}: {}; {}", names.join(", "), spent.words()));
@@ -173,6 +177,7 @@ impl Run {
         &self,
         turn: &Context,
         n: u32,
+        bench: &Bench,
         talk: &mut Conversation,
         window: &mut Window,
         spent: &mut Spent,
@@ -181,14 +186,14 @@ impl Run {
             self.shorten(turn, n, talk, plan, spent).await?;
         }
         let may_shorten = talk.cut(0).is_some();
-        match self.ask(turn, n, &self.prompt(talk), may_shorten, spent).await? {
+        match self.ask(turn, n, &self.prompt(bench, talk), may_shorten, spent).await? {
             Asked::Replied(reply) => return Ok(reply),
             Asked::TooLong(_) => window.shrink_below(talk),
         }
         if let Some(plan) = window.plan_any(talk) {
             self.shorten(turn, n, talk, plan, spent).await?;
         }
-        match self.ask(turn, n, &self.prompt(talk), false, spent).await? {
+        match self.ask(turn, n, &self.prompt(bench, talk), false, spent).await? {
             Asked::Replied(reply) => Ok(reply),
             Asked::TooLong(why) => Err(Failure::is_final(why)),
         }
@@ -341,15 +346,17 @@ impl Run {
     }
 
     /// What the agent's next turn asks.
-    fn prompt<'a>(&'a self, talk: &'a Conversation) -> Prompt<'a> {
+    fn prompt<'a>(&'a self, bench: &Bench, talk: &'a Conversation) -> Prompt<'a> {
+        let more = usize::from(bench.offers_read_more());
+        let tools = &self.tools[..self.tools.len().saturating_sub(1) + more];
         Prompt {
             step: "model",
             system: &self.system,
             messages: talk.messages(),
-            tools: &self.tools,
+            tools,
             output_schema: self.agent.output_schema(),
             max_output_tokens: self.agent.settings().max_output_tokens,
-            hash: self.base.then(talk.hash().bytes()),
+            hash: self.base[more].then(talk.hash().bytes()),
             tokens: talk.estimated_tokens(),
         }
     }

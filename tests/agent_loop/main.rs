@@ -9,6 +9,7 @@ mod budgets;
 mod calls;
 mod compaction;
 mod doubt;
+mod long_output;
 mod models;
 
 #[path = "../support/model_server.rs"]

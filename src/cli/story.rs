@@ -79,6 +79,11 @@ impl Teller {
                 Some(coloured(AnsiColor::Red, line))
             }
             Event::InputRequested {} | Event::InputReceived {} => None,
+            Event::DriftAccepted {} => {
+                let line = "what was recorded so far stands, whatever the code asks for now";
+                Some(coloured(AnsiColor::Yellow, line))
+            }
+            Event::TaskResumed {} => Some(coloured(AnsiColor::Yellow, "set going again by hand")),
             Event::CancelRequested { reason } => {
                 let reason = reason.as_ref().map(|reason| format!(": {reason}"));
                 Some(format!("asked to stop{}", reason.unwrap_or_default()))

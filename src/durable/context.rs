@@ -234,6 +234,7 @@ impl Context {
             idempotency_key: None,
             ttl_ms: live.task.ttl_ms,
             deadline: live.deadline.clone(),
+            past: Vec::new(),
             created_at_ms: live.shared.clock.now_ms(),
         })
     }

@@ -1,7 +1,9 @@
 //! `relight tasks`: looks at tasks and stops them.
 
 mod cancel;
+mod fork;
 mod list;
+mod resume;
 mod show;
 pub(super) mod watch;
 
@@ -23,11 +25,16 @@ pub(super) enum Command {
     Watch(watch::Args),
     /// Stop a task
     Cancel(cancel::Args),
+    /// Start a new task with what another one had done up to some step
+    Fork(fork::Args),
+    /// Set a task going again that stopped because it no longer matched its history
+    Resume(resume::Args),
 }
 
 pub(super) async fn tasks(
     command: Command,
     settings: &Settings,
+    model: Option<&str>,
     screen: &Screen,
 ) -> Result<(), Error> {
     let store = host::open(settings)?;
@@ -36,6 +43,8 @@ pub(super) async fn tasks(
         Command::Show(args) => show::show(&args, store.as_ref(), screen).await,
         Command::Watch(args) => watch::watch(&args, store.as_ref(), screen).await,
         Command::Cancel(args) => cancel::cancel(&args, &store, screen).await,
+        Command::Fork(args) => fork::fork(&args, &store, settings, model, screen).await,
+        Command::Resume(args) => resume::resume(&args, &store, screen).await,
     };
     store.close().await;
     result

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::model::{Model, Models, Outcome};
 use crate::durable::{Context, RetryPolicy};
 use crate::journal::{Failure, StepKind};
+use crate::limits;
 
 /// The end of the call with this id, which the step `step` has made. Never pending.
 ///
@@ -24,6 +25,9 @@ pub(super) async fn end(
     id: &str,
     retry: RetryPolicy,
 ) -> Result<Outcome, Failure> {
+    // To ask costs nothing, and to give up costs a response that may be paid for already.
+    let attempts = retry.attempts.max(limits::MODEL_FETCH_ATTEMPTS);
+    let retry = RetryPolicy { attempts, ..retry };
     turn.pure(format!("{step}/reply"))
         .kind(StepKind::Model)
         .input(&json!({"model": name, "response": id}))

@@ -53,6 +53,16 @@ async fn what_is_under_way_at_a_restart_is_fetched() {
 }
 
 #[tokio::test]
+async fn an_outage_is_waited_out_longer_than_a_call_is_tried() {
+    let outage = (0..5).map(|_| Answer::status(503, "gone for a while"));
+    let bench = Bench::new([Answer::response("resp_1", "queued", &[])]).await;
+    outage.for_each(|answer| bench.server.then(answer));
+    bench.server.then(Answer::response("resp_1", "completed", &[said("hi")]));
+    assert_eq!(bench.run(BIG).await, "completed \"hi\"");
+    assert_eq!(created(&bench), 1);
+}
+
+#[tokio::test]
 async fn what_the_server_lost_is_made_again_within_bounds() {
     let mut failed = response("resp_1", "failed", &[]);
     failed["error"] = json!({"code": "server_error", "message": "It broke."});

@@ -128,6 +128,45 @@ pub const SERVER_STOP_MS: u64 = 1_500;
 /// short of that tells it from a slow one.
 pub const TOOL_CALL_MS: u64 = 60 * 60 * 1000;
 
+/// How long one request about a task of a tool server may take: a look, an answer, a cancel. They are
+/// answered from what the server knows.
+pub const REMOTE_TASK_REQUEST_MS: u64 = 30_000;
+
+/// How long a server of the older Tasks may take to put the question that its task waits with, once
+/// its result was asked for. It has the question already.
+pub const REMOTE_QUESTION_MS: u64 = 2_000;
+
+/// Sessions of former processes that are remembered as gone, before all are forgotten: each costs one
+/// more try to find out again.
+pub const GONE_SESSIONS: usize = 1_024;
+
+/// The wait between two looks at what happens elsewhere, where nobody says how long it should be.
+pub const POLL_MS: u64 = 1_000;
+
+/// The shortest such wait, whatever a server asks for: a look is a request to it.
+pub const POLL_MIN_MS: u64 = 100;
+
+/// The longest such wait, whatever a server asks for: what is over is to be noticed.
+pub const POLL_MAX_MS: u64 = 60_000;
+
+/// Looks in a row that may fail before a task elsewhere is given up: with [`STEP_RETRY_MAX_MS`]
+/// between them, some 15 minutes, enough to restart a server.
+pub const POLL_FAILURES: u32 = 20;
+
+/// How often one task of a tool server may come back with questions.
+pub const REMOTE_TASK_ROUNDS: usize = 1_000;
+
+/// How often a tool whose task was lost at its server is called again, where the agent's policy is to
+/// retry. A server that loses one task after another is not helped by more.
+pub const LOST_TASK_CALLS: u32 = 2;
+
+/// How long a cancelled task's function may take to pass the cancel on. The task ends cancelled all
+/// the same.
+pub const CANCEL_HOOK_MS: u64 = 5_000;
+
+/// Redirects that one request to a tool server may be sent on by.
+pub const REDIRECTS: usize = 10;
+
 /// How long a tool server may take to list its tools, for each page.
 pub const TOOL_LIST_MS: u64 = 30_000;
 

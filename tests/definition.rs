@@ -54,6 +54,7 @@ fn tool(server: &str, name: &str, effect: Effect) -> Tool {
         description: None,
         input_schema: Payload::null(),
         effect,
+        as_task: false,
     }
 }
 

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use relight::agent::{
-    AGENT_FUNCTION, AgentLoop, Definition, Invocation, Model, Models, OpenModel, Outcome, Pinned,
-    Prices, Reply, Request, Servers, Tool, ToolCall, ToolOutput, Toolbox, Usage,
+    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Model, Models, OpenModel, Outcome,
+    Pinned, Prices, Reply, Request, Servers, Tool, ToolCall, ToolOutput, Toolbox, Usage,
 };
 use relight::durable::Runtime;
 use relight::journal::sqlite::Sqlite;
@@ -133,12 +133,13 @@ impl Toolbox for World {
             description: Some("Reads a file".to_owned()),
             input_schema: Payload::of(&serde_json::json!({"type": "object"}))?,
             effect: Effect::Once,
+            as_task: false,
         }])
     }
 
-    async fn call(&self, _: Invocation<'_>) -> Result<ToolOutput, Failure> {
+    async fn call(&self, _: Invocation<'_>) -> Result<Called, Failure> {
         let text = (0..OUTPUT_BYTES).map(|_| self.character()).collect();
-        Ok(ToolOutput { text, is_error: false })
+        Ok(Called::Output(ToolOutput { text, is_error: false }))
     }
 }
 

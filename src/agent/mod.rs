@@ -25,5 +25,8 @@ pub use model::{
 pub use prices::{Price, Prices};
 pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};
 pub use schema::Schema;
-pub use tool::{Invocation, ServerConfig, Servers, Tool, ToolOutput, Toolbox};
+pub use tool::{
+    Asked, Called, Invocation, RemoteTask, ServerConfig, Servers, TaskDialect, TaskNews, Tool,
+    ToolOutput, Toolbox,
+};
 pub use tools::{BuiltIn, LISTING_STEP};

@@ -15,9 +15,9 @@ use super::budget::Spent;
 use super::compaction::{self, Plan, Window};
 use super::conversation::Conversation;
 use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
-use super::tools::Bench;
+use super::tools::{self, Bench};
 use super::{Definition, Prices, Schema, Settings, Toolbox};
-use crate::durable::{Context, Function, StartTask, TimeLimit};
+use crate::durable::{Context, Function, Left, Past, StartTask, TimeLimit};
 use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
 use crate::limits;
 
@@ -78,6 +78,10 @@ impl Function for AgentLoop {
             let run = Run::new(ctx, agent, names, prices, models, &bench);
             run.to_the_end(&bench, &input).await
         })
+    }
+
+    fn cancelled(&self, past: &Past) -> Option<Left> {
+        tools::left(&self.toolbox, past)
     }
 }
 

@@ -293,7 +293,7 @@ impl Context {
         self.live.commit().await;
     }
 
-    async fn fail<T>(&self, key: &str, failure: Failure) -> Result<T, Failure> {
+    pub(super) async fn fail<T>(&self, key: &str, failure: Failure) -> Result<T, Failure> {
         let _running = self.live.running();
         self.live.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
         self.live.commit().await;

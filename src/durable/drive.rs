@@ -13,7 +13,7 @@ use super::context::child_id;
 use super::live::{Halt, Live, Mode};
 use super::runtime::Shared;
 use super::step::bounded;
-use super::{Context, Cursor, deadline};
+use super::{Context, Cursor, deadline, past};
 use crate::journal::{
     Deadline, Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result,
     Signal, StepKind, StepState, Wake,
@@ -178,12 +178,14 @@ async fn run(live: &Arc<Live>) -> Result<()> {
             live.record(Event::CancelRequested { reason: reason.clone() });
             let head = reason
                 .map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
-            let message = live.cursor(|cursor| last_word(head, cursor.history()));
+            let left = past::stop_what_is_left(live).await;
+            let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
             Event::TaskCancelled { message }
         }
         Outcome::Overdue(deadline) => {
             let head = deadline::failure_message(&deadline);
-            let message = live.cursor(|cursor| last_word(head, cursor.history()));
+            let left = past::stop_what_is_left(live).await;
+            let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
             Event::TaskFailed { failure: Failure::is_final(message) }
         }
         Outcome::Still { earliest_ms, seen } => {
@@ -309,26 +311,29 @@ async fn cancel_children(live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// Why a task was ended from outside and what it had done by then, for a person.
-fn last_word(why: String, history: &History) -> String {
-    let named = |wanted: fn(&StepState) -> bool| {
+/// Why a task was ended from outside and what it had done by then, for a person. `left` are completed
+/// steps that have left something running elsewhere.
+fn last_word(why: String, history: &History, left: &[String]) -> String {
+    let named = |wanted: &dyn Fn(&str, &StepState) -> bool| {
         let once = history.steps().filter(|(_, step)| {
             step.effect == Effect::Once && matches!(step.kind, StepKind::Run | StepKind::Tool)
         });
-        let named = once.filter(|(_, step)| wanted(&step.state)).map(|(key, _)| key);
+        let named = once.filter(|(key, step)| wanted(key, &step.state)).map(|(key, _)| key);
         named.collect::<Vec<_>>().join(", ")
     };
-    let took_effect = |state: &StepState| matches!(state, StepState::Completed(_));
-    let in_doubt = |state: &StepState| match state {
+    let is_left = |key: &str| left.iter().any(|left| left == key);
+    let took_effect =
+        |key: &str, state: &StepState| matches!(state, StepState::Completed(_)) && !is_left(key);
+    let in_doubt = |key: &str, state: &StepState| match state {
         StepState::Started => true,
         StepState::Waiting { failure, .. } | StepState::Failed(failure) => {
             failure.kind == FailureKind::InDoubt
         }
-        StepState::Completed(_) => false,
+        StepState::Completed(_) => is_left(key),
     };
     let mut message = why;
     for (what, steps) in
-        [("took effect", named(took_effect)), ("may have taken effect", named(in_doubt))]
+        [("took effect", named(&took_effect)), ("may have taken effect", named(&in_doubt))]
     {
         if !steps.is_empty() {
             message.push_str(&format!("; {what} before that: {steps}"));

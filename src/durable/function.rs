@@ -8,13 +8,20 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Context;
+use super::{Context, Left, Past};
 use crate::journal::{Failure, Payload};
 
 /// Code that runs durably. See [`Context`] for what it must keep to.
 pub trait Function: Send + Sync + 'static {
     /// Runs from the start; what was done before answers from the journal.
     fn run(&self, ctx: Context, input: Payload) -> BoxFuture<'static, Result<Payload, Failure>>;
+
+    /// What completed steps have left running elsewhere, and how to stop it. Called once the task is
+    /// to be cancelled and [`Function::run`] was dropped, in whatever process ends the task, and again
+    /// where that process dies.
+    fn cancelled(&self, _past: &Past) -> Option<Left> {
+        None
+    }
 }
 
 /// An `async fn` that reads its input and writes its output.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::agent::{AgentLoop, Invocation, Models, OpenModel, Servers, Tool, ToolOutput, Toolbox};
+use crate::agent::{AgentLoop, Called, Invocation, Models, OpenModel, Servers, Tool, Toolbox};
 use crate::durable::Function;
 use crate::journal::Failure;
 
@@ -31,7 +31,7 @@ impl Toolbox for Nothing {
         Err(refused())
     }
 
-    async fn call(&self, _call: Invocation<'_>) -> Result<ToolOutput, Failure> {
+    async fn call(&self, _call: Invocation<'_>) -> Result<Called, Failure> {
         Err(refused())
     }
 }

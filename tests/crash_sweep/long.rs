@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use relight::agent::{
-    AGENT_FUNCTION, AgentLoop, Definition, Invocation, Message, Model, Models, OpenModel, Outcome,
-    Pinned, Prices, Reply, Request, Servers, Tool, ToolCall, ToolOutput, Toolbox,
+    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Message, Model, Models, OpenModel,
+    Outcome, Pinned, Prices, Reply, Request, Servers, Tool, ToolCall, ToolOutput, Toolbox,
 };
 use relight::durable::{Builder, StartTask};
 use relight::journal::{Effect, Failure, Payload, TaskId};
@@ -49,14 +49,15 @@ impl Toolbox for Shelf {
             description: None,
             input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
             effect,
+            as_task: false,
         };
         Ok([("open", Effect::Pure), ("charge", Effect::Once)].map(tool).into())
     }
 
-    async fn call(&self, call: Invocation<'_>) -> Result<ToolOutput, Failure> {
+    async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
         self.0.effect(call.idempotency_key).await;
         let text = if call.tool == "open" { book() } else { "charged".to_owned() };
-        Ok(ToolOutput { text, is_error: false })
+        Ok(Called::Output(ToolOutput { text, is_error: false }))
     }
 }
 

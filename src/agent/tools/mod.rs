@@ -5,6 +5,7 @@
 //! model in the end: what a model gets wrong is told to it, and costs it a turn.
 
 mod built_in;
+mod downstream;
 mod long;
 mod naming;
 mod server;
@@ -24,6 +25,7 @@ use crate::journal::{Effect, Failure, Payload, StepKind};
 
 pub(super) use self::built_in::BUILT_IN;
 pub use self::built_in::BuiltIn;
+pub(super) use self::downstream::left;
 
 /// The step that lists the tools of the agent's servers, and the built-in ones.
 pub const LISTING_STEP: &str = "tools";

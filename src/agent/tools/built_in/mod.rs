@@ -84,6 +84,7 @@ pub(super) fn described<T: JsonSchema>(name: &str, description: &str) -> Tool {
         // A schema is JSON already.
         input_schema: Payload::of(&schema).unwrap_or_else(|_| Payload::null()),
         effect: Effect::Pure,
+        as_task: false,
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use async_openai::traits::RequestOptionsBuilder;
 use async_trait::async_trait;
 use serde_json::Value;
+use tracing::warn;
 
 pub(super) use wire::RESPONSE_OUTPUT;
 
@@ -67,6 +68,12 @@ impl Responses {
                 Some(refused) if refused.is_too_long() => return Ok(server.too_long(failure)),
                 Some(refused) if offer.background && refuses_background(&refused) => {
                     server.refusals.remember(&Parameter::Background);
+                    warn!(
+                        model = request.model,
+                        said = refused.said.message,
+                        "the server does not work in the background: a call that is under way at a crash \
+                         will be made again"
+                    );
                     offer.background = false;
                 }
                 Some(refused) if refused.blames_request() && offer.format.is_some() => {

@@ -31,6 +31,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = limits::PLAIN_WAIT_MS / 1000)]
     plain_wait: u64,
 
+    /// Over stdio, what becomes of running tasks when the client goes away
+    #[arg(long, value_enum, default_value_t = OnDisconnect::Release)]
+    on_disconnect: OnDisconnect,
+
     #[command(flatten)]
     http: HttpArgs,
 }
@@ -41,6 +45,14 @@ enum Transport {
     Stdio,
     /// Any number of clients, over Streamable HTTP at /mcp
     Http,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnDisconnect {
+    /// They stop at their next step, and the next relight goes on with them
+    Release,
+    /// They are finished first; those that wait for a time or a person are left
+    Linger,
 }
 
 #[derive(Debug, clap::Args)]
@@ -98,7 +110,16 @@ pub(super) async fn serve(
     let options = Options { plain_wait_ms, ..Options::default() };
     let server = Server::new(host.runtime.clone(), tools, options)?;
     let served = match args.transport {
-        Transport::Stdio => server.serve_stdio(stop).await.map_err(Error::from),
+        Transport::Stdio => {
+            let served = server.serve_stdio(stop.clone()).await.map_err(Error::from);
+            if args.on_disconnect == OnDisconnect::Linger {
+                // A signal still stops it at once.
+                if let Some(Err(error)) = stop.run_until_cancelled(host.runtime.finish()).await {
+                    warn!(%error, "the running tasks are left to the next relight");
+                }
+            }
+            served
+        }
         Transport::Http => serve_http(&server, args.http, identify, stop, screen).await,
     };
     stopper.abort();

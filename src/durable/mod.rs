@@ -22,6 +22,7 @@ mod entropy;
 mod function;
 mod live;
 mod mismatch;
+mod own;
 mod retry;
 mod runtime;
 mod step;

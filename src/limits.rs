@@ -275,6 +275,10 @@ pub const OWNER_LIVE_TASKS: usize = 1_000;
 /// Owners whose rate of requests is remembered before those who ask no more are forgotten.
 pub const PACED_OWNERS: usize = 4_096;
 
+/// How often the files of tokens and keys are looked at. What changes there counts after the second
+/// look that finds it.
+pub const AUTH_FILES_MS: u64 = 1_000;
+
 /// How long the keys of an authorization server are used before they are fetched again, which is how
 /// long a key that it takes back is still good here.
 pub const JWKS_MAX_AGE_MS: u64 = 10 * 60 * 1000;

@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use relight::agent::Pinned;
-use relight::config::{self, AuthFlags, Environment, Settings};
+use relight::config::{self, AuthFiles, AuthFlags, Changed, Environment, Settings};
 use relight::durable::SystemClock;
 use relight::journal::Payload;
 use relight::limits;
 use relight::mcp::server::{
-    HttpOptions, HttpServer, Identify, Options, Served, Server, TaskSupport,
+    Auth, HttpOptions, HttpServer, Identify, Options, Served, Server, TaskSupport,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -95,7 +96,6 @@ pub(super) async fn serve(
     screen: &Screen,
 ) -> Result<(), Error> {
     let auth = config::load_auth(&args.http.auth, environment, Arc::new(SystemClock))?;
-    let identify = auth.map(|auth| Arc::new(auth) as Arc<dyn Identify>);
     let agents = config::load_agents(settings)?;
     let tools =
         agents.into_iter().map(|agent| served(pin(agent, settings), settings.ttl_ms)).collect();
@@ -120,7 +120,7 @@ pub(super) async fn serve(
             }
             served
         }
-        Transport::Http => serve_http(&server, args.http, identify, stop, screen).await,
+        Transport::Http => serve_http(&server, args.http, auth, stop, screen).await,
     };
     stopper.abort();
     host.stop().await;
@@ -130,10 +130,12 @@ pub(super) async fn serve(
 async fn serve_http(
     server: &Server,
     args: HttpArgs,
-    identify: Option<Arc<dyn Identify>>,
+    auth: Option<(Arc<Auth>, AuthFiles)>,
     stop: CancellationToken,
     screen: &Screen,
 ) -> Result<(), Error> {
+    let (identify, files) = auth.unzip();
+    let identify = identify.map(|auth| auth as Arc<dyn Identify>);
     let options = HttpOptions {
         hosts: args.hosts,
         origins: args.origins,
@@ -144,8 +146,40 @@ async fn serve_http(
     };
     let http = HttpServer::bind(server, args.listen, options).await?;
     screen.note(format_args!("serving MCP at http://{}/mcp", http.address()));
-    http.serve(stop).await;
-    Ok(())
+    let watch = async {
+        match files {
+            Some(files) => watch(files, screen).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = http.serve(stop) => Ok(()),
+        broken = watch => broken,
+    }
+}
+
+/// Has changes of the files of tokens and keys taken, and tells the operator of them.
+async fn watch(mut files: AuthFiles, screen: &Screen) -> Result<(), Error> {
+    loop {
+        tokio::time::sleep(Duration::from_millis(limits::AUTH_FILES_MS)).await;
+        let looked = tokio::task::spawn_blocking(move || {
+            let changed = files.look();
+            (files, changed)
+        });
+        let (again, changed) = looked.await.map_err(std::io::Error::other)?;
+        files = again;
+        for changed in changed {
+            match changed {
+                Changed::Taken(path) => {
+                    screen.note(format_args!("{} has changed, and counts now", path.display()));
+                }
+                Changed::Kept(path, why) => screen.note(format_args!(
+                    "{} has changed and cannot be used, so what it said before still counts: {why}",
+                    path.display()
+                )),
+            }
+        }
+    }
 }
 
 /// An agent as a tool.

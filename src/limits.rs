@@ -144,6 +144,12 @@ pub const EMPTY_REPLIES_MAX: u32 = 3;
 /// How often a client is asked to poll a task. A `tasks/get` is one read of the journal.
 pub const TASK_POLL_MS: u64 = 500;
 
+/// Tasks whose last look is remembered, and how long each may be as JSON: 4 MiB at most in all.
+pub const TASK_VIEWS: usize = 1_024;
+
+/// See [`TASK_VIEWS`]. Longer results are read from the journal each time.
+pub const TASK_VIEW_BYTES: usize = 4 * 1024;
+
 /// How long a call of a client without Tasks waits for its task before it is answered with how to
 /// follow it. Common clients give up after a minute.
 pub const PLAIN_WAIT_MS: u64 = 50_000;

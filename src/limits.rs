@@ -230,6 +230,12 @@ pub const EMPTY_REPLIES_MAX: u32 = 3;
 /// How often a client is asked to poll a task. A `tasks/get` is one read of the journal.
 pub const TASK_POLL_MS: u64 = 500;
 
+/// Tasks whose last look is remembered, and how long each may be as JSON: 4 MiB at most in all.
+pub const TASK_VIEWS: usize = 1_024;
+
+/// See [`TASK_VIEWS`]. Longer results are read from the journal each time.
+pub const TASK_VIEW_BYTES: usize = 4 * 1024;
+
 /// How long a call of a client without Tasks waits for its task before it is answered with how to
 /// follow it. Common clients give up after a minute.
 pub const PLAIN_WAIT_MS: u64 = 50_000;
@@ -378,6 +384,10 @@ pub const OWNER_LIVE_TASKS: usize = 1_000;
 
 /// Owners whose rate of requests is remembered before those who ask no more are forgotten.
 pub const PACED_OWNERS: usize = 4_096;
+
+/// How often the files of tokens and keys are looked at. What changes there counts after the second
+/// look that finds it.
+pub const AUTH_FILES_MS: u64 = 1_000;
 
 /// How long the keys of an authorization server are used before they are fetched again, which is how
 /// long a key that it takes back is still good here.

@@ -15,12 +15,16 @@ mod client;
 mod site;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use http::request::Parts;
 use relight::mcp::server::{HttpOptions, Identify, Owner, Refusal};
+use reqwest::Method;
 use serde_json::{Value, json};
 use site::{Site, Web, answer};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Believes a header.
 struct Named;
@@ -107,4 +111,33 @@ async fn to_others_a_task_does_not_exist() {
         ask(&ann, "tasks/get", json!({"taskId": task})).await["result"]["status"],
         "working"
     );
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_result_in_a_session_that_is_closed() {
+    let site = Site::open(HttpOptions::default()).await;
+    let (before, mut web) = (site.web(), site.web());
+    let running = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    // With a connection open, whose parts are tasks too.
+    before.request(Method::GET, "/healthz").send().await.unwrap();
+    let at_rest = running();
+    web.initialize().await;
+    let task = start(&web).await;
+    let mut stream = web.older("tasks/result", &json!({"taskId": task})).send().await.unwrap();
+    // The stream is open before there is anything in it.
+    assert_eq!(stream.status(), 200);
+    let waiting = running();
+    let closed = web.request(Method::DELETE, "/mcp").send().await.unwrap();
+    assert!(closed.status().is_success(), "{}", closed.status());
+    while stream.chunk().await.is_ok_and(|chunk| chunk.is_some()) {}
+    drop((stream, web));
+    let since = Instant::now();
+    while running() > at_rest {
+        let left = running();
+        assert!(since.elapsed() < PATIENCE, "{at_rest}, {waiting}, {left} tasks are left");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let id = task.as_str().unwrap().parse().unwrap();
+    let kept = site.host.store.task(id).await.unwrap().unwrap();
+    assert!(!kept.status.is_ended(), "the task goes on: {kept:?}");
 }

@@ -13,12 +13,16 @@ mod asking;
 #[allow(dead_code, reason = "shared with other tests")]
 mod client;
 
+use std::time::{Duration, Instant};
+
 use client::{Client, Host, tasks_declared, tool, with_meta};
 use relight::durable::Runtime;
 use relight::journal::{Signal, Status, TaskId};
 use relight::mcp::server::{Error, Options, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn host() -> (TempDir, Host) {
     let directory = tempfile::tempdir().unwrap();
@@ -318,6 +322,30 @@ async fn a_handle_is_good_in_another_process() {
     let second = Host::open(directory.path()).await;
     let ended = second.connect().settle(handle["taskId"].as_str().unwrap()).await;
     assert_eq!(ended["status"], "completed", "{ended}");
+}
+
+#[tokio::test]
+async fn a_look_again_shows_what_another_process_has_done_since() {
+    let (directory, here) = host().await;
+    let there = Host::open(directory.path()).await;
+    let (mut one, mut other) = (here.connect(), there.connect());
+    let handle = start(&mut one, "nap", json!({"ms": 3_600_000})).await;
+    let task = json!({"taskId": handle["taskId"]});
+    let shown = one.modern("tasks/get", task.clone()).await;
+    assert_eq!(shown["result"]["status"], "working", "{shown}");
+    other.modern("tasks/cancel", task.clone()).await;
+    let id = handle["taskId"].as_str().unwrap();
+    assert_eq!(one.settle(id).await["status"], "cancelled");
+
+    // It looks the same from the second look on, until it is removed.
+    let ended = one.modern("tasks/get", task.clone()).await["result"].clone();
+    assert_eq!(one.modern("tasks/get", task.clone()).await["result"], ended);
+    assert!(there.store.remove(id.parse().unwrap()).await.unwrap());
+    let since = Instant::now();
+    while one.modern("tasks/get", task.clone()).await["error"]["code"] != -32602 {
+        assert!(since.elapsed() < PATIENCE, "a task that is removed is still shown");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

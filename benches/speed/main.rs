@@ -1,29 +1,28 @@
 //! The bars on speed and size, each against a floor measured in the same run.
 //!
 //! ```text
-//! cargo bench              all of them
-//! cargo bench -- replay    those whose names are given
+//! cargo bench --bench speed              all of them
+//! cargo bench --bench speed -- replay    those whose names are given
 //! ```
 //!
 //! Floor and subject take turns, round by round, so that a noisy disk or neighbour hits both. A
 //! result is the median of its rounds, a ratio that of each round's own. All files are under
 //! `target/`, on a real disk. The program fails where a bar is not met.
 
-mod floor;
 mod growth;
 mod idle;
 mod replay;
-mod report;
-mod stats;
 mod steps;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use report::Row;
+use support::{Error, floor, report, stats, tokio};
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
 type Measure = fn(&Path) -> Result<Vec<Row>, Error>;
 
 const MEASURES: [(&str, Measure); 5] = [
@@ -46,21 +45,9 @@ fn main() -> Result<ExitCode, Error> {
     for (name, measure) in MEASURES {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             writeln!(std::io::stderr(), "measuring: {name}")?;
-            let dir = tempfile::Builder::new()
-                .prefix("speed-")
-                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+            let dir = support::directory("speed-")?;
             rows.extend(measure(dir.path())?);
         }
     }
-    writeln!(std::io::stdout(), "{}", report::table(&rows))?;
-    let missed = rows.iter().any(|row| row.met == Some(false));
-    Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// The tokio that the program itself runs on.
-fn tokio() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(relight::limits::worker_threads())
-        .enable_all()
-        .build()
+    Ok(support::conclude(&rows)?)
 }

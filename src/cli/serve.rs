@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use relight::agent::Pinned;
-use relight::config::{self, AuthFlags, Environment, Settings};
+use relight::config::{self, AuthFiles, AuthFlags, Changed, Environment, Settings};
 use relight::durable::SystemClock;
 use relight::journal::Payload;
 use relight::limits;
 use relight::mcp::server::{
-    HttpOptions, HttpServer, Identify, Options, Served, Server, TaskSupport,
+    Auth, HttpOptions, HttpServer, Identify, Options, Served, Server, TaskSupport,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -31,6 +32,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = limits::PLAIN_WAIT_MS / 1000)]
     plain_wait: u64,
 
+    /// Over stdio, what becomes of running tasks when the client goes away
+    #[arg(long, value_enum, default_value_t = OnDisconnect::Release)]
+    on_disconnect: OnDisconnect,
+
     #[command(flatten)]
     http: HttpArgs,
 }
@@ -41,6 +46,14 @@ enum Transport {
     Stdio,
     /// Any number of clients, over Streamable HTTP at /mcp
     Http,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnDisconnect {
+    /// They stop at their next step, and the next relight goes on with them
+    Release,
+    /// They are finished first; those that wait for a time or a person are left
+    Linger,
 }
 
 #[derive(Debug, clap::Args)]
@@ -83,7 +96,6 @@ pub(super) async fn serve(
     screen: &Screen,
 ) -> Result<(), Error> {
     let auth = config::load_auth(&args.http.auth, environment, Arc::new(SystemClock))?;
-    let identify = auth.map(|auth| Arc::new(auth) as Arc<dyn Identify>);
     let agents = config::load_agents(settings)?;
     let tools =
         agents.into_iter().map(|agent| served(pin(agent, settings), settings.ttl_ms)).collect();
@@ -98,8 +110,17 @@ pub(super) async fn serve(
     let options = Options { plain_wait_ms, ..Options::default() };
     let server = Server::new(host.runtime.clone(), tools, options)?;
     let served = match args.transport {
-        Transport::Stdio => server.serve_stdio(stop).await.map_err(Error::from),
-        Transport::Http => serve_http(&server, args.http, identify, stop, screen).await,
+        Transport::Stdio => {
+            let served = server.serve_stdio(stop.clone()).await.map_err(Error::from);
+            if args.on_disconnect == OnDisconnect::Linger {
+                // A signal still stops it at once.
+                if let Some(Err(error)) = stop.run_until_cancelled(host.runtime.finish()).await {
+                    warn!(%error, "the running tasks are left to the next relight");
+                }
+            }
+            served
+        }
+        Transport::Http => serve_http(&server, args.http, auth, stop, screen).await,
     };
     stopper.abort();
     host.stop().await;
@@ -109,10 +130,12 @@ pub(super) async fn serve(
 async fn serve_http(
     server: &Server,
     args: HttpArgs,
-    identify: Option<Arc<dyn Identify>>,
+    auth: Option<(Arc<Auth>, AuthFiles)>,
     stop: CancellationToken,
     screen: &Screen,
 ) -> Result<(), Error> {
+    let (identify, files) = auth.unzip();
+    let identify = identify.map(|auth| auth as Arc<dyn Identify>);
     let options = HttpOptions {
         hosts: args.hosts,
         origins: args.origins,
@@ -123,8 +146,40 @@ async fn serve_http(
     };
     let http = HttpServer::bind(server, args.listen, options).await?;
     screen.note(format_args!("serving MCP at http://{}/mcp", http.address()));
-    http.serve(stop).await;
-    Ok(())
+    let watch = async {
+        match files {
+            Some(files) => watch(files, screen).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = http.serve(stop) => Ok(()),
+        broken = watch => broken,
+    }
+}
+
+/// Has changes of the files of tokens and keys taken, and tells the operator of them.
+async fn watch(mut files: AuthFiles, screen: &Screen) -> Result<(), Error> {
+    loop {
+        tokio::time::sleep(Duration::from_millis(limits::AUTH_FILES_MS)).await;
+        let looked = tokio::task::spawn_blocking(move || {
+            let changed = files.look();
+            (files, changed)
+        });
+        let (again, changed) = looked.await.map_err(std::io::Error::other)?;
+        files = again;
+        for changed in changed {
+            match changed {
+                Changed::Taken(path) => {
+                    screen.note(format_args!("{} has changed, and counts now", path.display()));
+                }
+                Changed::Kept(path, why) => screen.note(format_args!(
+                    "{} has changed and cannot be used, so what it said before still counts: {why}",
+                    path.display()
+                )),
+            }
+        }
+    }
 }
 
 /// An agent as a tool.

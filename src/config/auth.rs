@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::auth_files::{AuthFiles, WatchedFile};
 use super::{Environment, Error, Source, file};
 use crate::durable::Clock;
 use crate::mcp::server::{Auth, Jwt, JwtOptions, Keys, PublicUrl, Tokens};
@@ -47,7 +48,8 @@ fn scope(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Reads what lets somebody in; `None` where nothing is said about it.
+/// Reads what lets somebody in, and which files are to be looked at again; `None` where nothing is
+/// said about it.
 ///
 /// # Errors
 /// When a file cannot be read, or does not hold what it should.
@@ -55,14 +57,26 @@ pub fn load_auth(
     flags: &AuthFlags,
     environment: &Environment,
     clock: Arc<dyn Clock>,
-) -> Result<Option<Auth>, Error> {
+) -> Result<Option<(Arc<Auth>, AuthFiles)>, Error> {
     const VARIABLE: &str = "RELIGHT_AUTH_TOKENS";
     let flag = flags.auth_tokens.clone().map(|path| (path, Source::Flag("--auth-tokens")));
     let set = || environment.get(VARIABLE).map(|path| (path.into(), Source::Variable(VARIABLE)));
-    let tokens = flag.or_else(set).map(|(path, from)| tokens(&path, &from)).transpose()?;
+    let mut files = Vec::new();
+    let tokens = match flag.or_else(set) {
+        Some((path, from)) => {
+            let text = read(&path, &from)?;
+            let tokens = tokens(&path, &text)?;
+            files.push(WatchedFile::new(path, text, |auth, file, text| {
+                auth.replace_tokens(self::tokens(&file.path, text)?);
+                Ok(())
+            }));
+            Some(tokens)
+        }
+        None => None,
+    };
     let jwt = match (&flags.auth_jwks, &flags.auth_issuer) {
         (Some(jwks), Some(issuer)) => Some(Jwt::new(JwtOptions {
-            keys: keys(jwks)?,
+            keys: keys(jwks, &mut files)?,
             issuer: issuer.clone(),
             audience: flags.auth_audience.clone(),
             scopes: flags.auth_scope.clone(),
@@ -73,13 +87,18 @@ pub fn load_auth(
     if tokens.is_none() && jwt.is_none() {
         return Ok(None);
     }
-    Ok(Some(Auth::new(tokens.unwrap_or_default(), jwt, flags.public_url.clone())))
+    let auth = Auth::new(tokens.unwrap_or_default(), jwt, flags.public_url.clone());
+    let auth = Arc::new(auth);
+    Ok(Some((Arc::clone(&auth), AuthFiles::new(auth, files))))
 }
 
-fn tokens(path: &Path, from: &Source) -> Result<Tokens, Error> {
+fn read(path: &Path, from: &Source) -> Result<String, Error> {
     let unreadable = |why| Error::Unreadable { path: path.to_owned(), why, from: from.clone() };
-    let tokens = Tokens::read(&file::read(path).map_err(unreadable)?);
-    let tokens = tokens.map_err(|error| unusable(path.display(), &error))?;
+    file::read(path).map_err(unreadable)
+}
+
+fn tokens(path: &Path, text: &str) -> Result<Tokens, Error> {
+    let tokens = Tokens::read(text).map_err(|error| unusable(path.display(), &error))?;
     if tokens.is_empty() {
         let why = "it has no token, so nobody could be let in; add a line of `relight token OWNER`";
         return Err(Error::Unusable { what: path.display().to_string(), why: why.to_owned() });
@@ -87,15 +106,16 @@ fn tokens(path: &Path, from: &Source) -> Result<Tokens, Error> {
     Ok(tokens)
 }
 
-fn keys(jwks: &str) -> Result<Keys, Error> {
-    let keys = if jwks.starts_with("http://") || jwks.starts_with("https://") {
-        Keys::published(jwks)
-    } else {
-        let (path, from) = (Path::new(jwks), Source::Flag("--auth-jwks"));
-        let unreadable = |why| Error::Unreadable { path: path.to_owned(), why, from };
-        Keys::fixed(&file::read(path).map_err(unreadable)?)
-    };
-    keys.map_err(|error| unusable(jwks, &error))
+fn keys(jwks: &str, files: &mut Vec<WatchedFile>) -> Result<Keys, Error> {
+    if jwks.starts_with("http://") || jwks.starts_with("https://") {
+        return Keys::published(jwks).map_err(|error| unusable(jwks, &error));
+    }
+    let text = read(Path::new(jwks), &Source::Flag("--auth-jwks"))?;
+    let keys = Keys::fixed(&text).map_err(|error| unusable(jwks, &error))?;
+    files.push(WatchedFile::new(jwks.into(), text, |auth, file, text| {
+        auth.replace_keys(text).map_err(|error| unusable(file.path.display(), &error))
+    }));
+    Ok(keys)
 }
 
 fn unusable(what: impl ToString, error: &impl ToString) -> Error {

@@ -11,6 +11,7 @@
 
 mod agents;
 mod auth;
+mod auth_files;
 mod environment;
 mod error;
 mod file;
@@ -19,6 +20,7 @@ mod settings;
 
 pub use agents::{load_agent, load_agents, load_servers};
 pub use auth::{AuthFlags, load_auth};
+pub use auth_files::{AuthFiles, Changed};
 pub use environment::Environment;
 pub use error::Error;
 pub use flags::Flags;

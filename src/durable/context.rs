@@ -245,7 +245,7 @@ impl Context {
                 let _running = live.running();
                 if !created {
                     store.create(child.clone()).await?;
-                    live.shared.adopt(id);
+                    live.shared.own.adopt(id);
                 }
                 store.end(id).await
             };

@@ -24,6 +24,7 @@ mod fork;
 mod function;
 mod live;
 mod mismatch;
+mod own;
 mod past;
 mod poll;
 mod replay;

@@ -1,6 +1,6 @@
 //! The runtime: claims due tasks, drives them side by side, and stops cleanly.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::function::function;
 use super::live::{Halt, Live};
+use super::own::Own;
 use super::{Clock, Context, Entropy, Fork, Function, SystemClock, TimeLimit, drive};
 use crate::journal::{
     End, Error, Failure, Lease, NewTask, Payload, Renewal, Result, RunnerId, Sent, Signal, Store,
@@ -25,7 +26,7 @@ use crate::limits;
 /// Runs the tasks of a journal. Cheap to clone; all clones are one runtime.
 #[derive(Clone)]
 pub struct Runtime {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -50,11 +51,13 @@ pub(super) struct Shared {
     /// The names of `functions`, as the store wants them.
     names: Vec<String>,
     live: Mutex<HashMap<TaskId, Arc<Live>>>,
-    drivers: TaskTracker,
+    pub(super) drivers: TaskTracker,
+    /// The scheduler, which may be about to take up a task.
+    scheduler: TaskTracker,
     /// Tells the scheduler that something is due, or that a place is free.
     look: Notify,
-    /// The tasks that this runtime runs, where it is not to run everybody's.
-    own: Option<Mutex<HashSet<TaskId>>>,
+    /// Whose tasks this runtime runs.
+    pub(super) own: Own,
 }
 
 impl std::fmt::Debug for Shared {
@@ -179,13 +182,15 @@ impl Builder {
             names,
             live: Mutex::default(),
             drivers: TaskTracker::new(),
+            scheduler: TaskTracker::new(),
             look: Notify::new(),
-            own: self.only_own.then(Mutex::default),
+            own: Own::new(self.only_own),
         });
         shared.renew().await?;
         let runtime = Runtime { shared: Arc::clone(&shared) };
         tokio::spawn(Arc::clone(&shared).keep_house());
-        tokio::spawn(shared.schedule());
+        shared.scheduler.spawn(Arc::clone(&shared).schedule());
+        shared.scheduler.close();
         Ok(runtime)
     }
 }
@@ -250,14 +255,14 @@ impl Runtime {
             created_at_ms: now_ms,
         };
         let id = shared.store.create(task).await?.id();
-        shared.adopt(id);
+        shared.own.adopt(id);
         shared.look.notify_one();
         Ok(id)
     }
 
     /// Takes a task among those that a runtime of [its own tasks only](Builder::only_own) runs.
     pub fn adopt(&self, task: TaskId) {
-        self.shared.adopt(task);
+        self.shared.own.adopt(task);
         self.shared.look.notify_one();
     }
 
@@ -337,7 +342,12 @@ impl Runtime {
         }
         shared.drivers.close();
         let grace = Duration::from_millis(limits::SHUTDOWN_GRACE_MS);
-        if tokio::time::timeout(grace, shared.drivers.wait()).await.is_err() {
+        let stopped = async {
+            // A task that it takes up after the leases are given back would be held by nobody.
+            shared.scheduler.wait().await;
+            shared.drivers.wait().await;
+        };
+        if tokio::time::timeout(grace, stopped).await.is_err() {
             warn!(
                 "steps were still under way after {} ms; they are in doubt now",
                 limits::SHUTDOWN_GRACE_MS
@@ -370,7 +380,8 @@ impl Shared {
             live: Mutex::default(),
             drivers: TaskTracker::new(),
             look: Notify::new(),
-            own: None,
+            own: Own::new(true),
+            scheduler: TaskTracker::new(),
         }
     }
 
@@ -398,12 +409,6 @@ impl Shared {
 
     fn all_live(&self) -> Vec<Arc<Live>> {
         self.lock().values().cloned().collect()
-    }
-
-    pub(super) fn adopt(&self, task: TaskId) {
-        if let Some(own) = &self.own {
-            own.lock().unwrap_or_else(PoisonError::into_inner).insert(task);
-        }
     }
 
     async fn renew(&self) -> Result<()> {
@@ -507,7 +512,7 @@ impl Shared {
 
     /// One look at the journal. Returns when the next parked task is due, where there is a place
     /// for it.
-    async fn look(self: &Arc<Self>) -> Result<Option<i64>> {
+    pub(super) async fn look(self: &Arc<Self>) -> Result<Option<i64>> {
         for (task, count) in self.store.nudged(self.runner).await? {
             if let Some(live) = self.lock().get(&task) {
                 live.nudges
@@ -520,7 +525,7 @@ impl Shared {
         }
         self.renew_if_overdue().await?;
         let now_ms = self.clock.now_ms();
-        match &self.own {
+        match self.own.only() {
             None => {
                 for lease in self.store.claim(self.runner, &self.names, now_ms, places).await? {
                     self.drive(lease);
@@ -535,22 +540,18 @@ impl Shared {
     /// this process and run by nobody.
     fn drive(self: &Arc<Self>, lease: Lease) {
         let shared = Arc::clone(self);
+        self.own.begun(lease.task);
         self.drivers.spawn(async move {
             let driven = drive::drive(Arc::clone(&shared), lease);
             shared.give_up.run_until_cancelled(driven).await;
+            shared.own.let_go(lease.task);
             shared.look.notify_one();
         });
     }
 
-    async fn claim_own(
-        self: &Arc<Self>,
-        own: &Mutex<HashSet<TaskId>>,
-        now_ms: i64,
-    ) -> Result<Option<i64>> {
-        let ids: Vec<_> =
-            own.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+    async fn claim_own(self: &Arc<Self>, own: Vec<TaskId>, now_ms: i64) -> Result<Option<i64>> {
         let mut next_due_ms = None;
-        for id in ids {
+        for id in own {
             match self.store.task(id).await? {
                 Some(task) if !task.status.is_ended() => match task.wake_at_ms {
                     // A child that only others can run is theirs to claim.
@@ -566,9 +567,7 @@ impl Shared {
                     }
                     _ => {}
                 },
-                _ => {
-                    own.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-                }
+                _ => self.own.has_ended(id),
             }
         }
         Ok(next_due_ms)

@@ -335,7 +335,8 @@ pub trait Store: Send + Sync + 'static {
     async fn remove(&self, task: TaskId) -> Result<bool>;
 
     /// A number that grows whenever a task is created, signalled, released, ended, or its message
-    /// changed, by any process. What changed is for the watcher to look up.
+    /// changed, by any process. What changed is for the watcher to look up. It has grown by the time
+    /// that a write of this process returns.
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// Writes what is queued and closes the journal; later calls answer

@@ -65,6 +65,9 @@ pub(crate) async fn watchers_are_told_by_every_handle(journal: &dyn Journal) {
         let n = if Arc::ptr_eq(writer, &here) { 1 } else { 2 };
         changes.mark_unchanged();
         writer.create(new_task(n)).await.unwrap();
+        if n == 1 {
+            assert!(changes.has_changed().unwrap(), "known before the writer is answered");
+        }
         news(&mut changes).await;
 
         changes.mark_unchanged();

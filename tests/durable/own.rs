@@ -2,11 +2,13 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use relight::durable::{Builder, Context};
 use relight::journal::{Error, Failure};
+use tokio::sync::Semaphore;
 
-use crate::bench::{Log, Process, start};
+use crate::bench::{Log, Process, parked, start};
 use crate::faulty::{Call, Faulty};
 use crate::scratch::Scratch;
 use crate::valve::Valve;
@@ -100,4 +102,49 @@ async fn a_call_made_twice_is_one_task() {
     assert_ne!(other, first, "another owner's key is another key");
     process.answer::<String>(other).await;
     assert_eq!(log.all(), ["one a", "one b"]);
+}
+
+#[tokio::test]
+async fn what_runs_is_finished_with_its_children_and_what_is_parked_is_left() {
+    let (scratch, log) = (Scratch::new(), Log::default());
+    let gate = Arc::new(Semaphore::new(0));
+    let (entered, way) = (log.clone(), Arc::clone(&gate));
+    let first = Process::start(scratch.open(), |builder| {
+        builder
+            .function("slow", move |ctx: Context, (): ()| {
+                let (log, gate) = (entered.clone(), Arc::clone(&way));
+                async move {
+                    let code = |_| {
+                        let (log, gate) = (log.clone(), Arc::clone(&gate));
+                        async move {
+                            log.note("slow");
+                            gate.acquire().await.unwrap().forget();
+                            Ok::<_, Failure>(7)
+                        }
+                    };
+                    ctx.pure("count").run(code).await
+                }
+            })
+            .function("parent", |ctx: Context, (): ()| async move {
+                ctx.child::<u32>("kid", "slow", &()).await
+            })
+            .function("nap", |ctx: Context, (): ()| async move {
+                ctx.sleep("nap", Duration::from_secs(3600)).await
+            })
+    })
+    .await;
+    let (parent, nap) = (first.task("parent", &()).await, first.task("nap", &()).await);
+    log.saw("slow").await;
+    let finishing = tokio::spawn({
+        let runtime = first.runtime.clone();
+        async move { runtime.finish().await }
+    });
+    let store = Arc::clone(first.runtime.store());
+    parked(store.as_ref(), parent).await;
+    parked(store.as_ref(), nap).await;
+    assert!(!finishing.is_finished(), "the child still runs");
+    gate.add_permits(1);
+    finishing.await.unwrap().unwrap();
+    assert_eq!(first.answer::<u32>(parent).await, 7);
+    assert!(!store.task(nap).await.unwrap().unwrap().status.is_ended());
 }

@@ -117,7 +117,12 @@ impl Home {
 
     /// Starts `relight serve` with bare lines of JSON on it.
     pub(crate) fn serve_raw(&self) -> Server {
-        Server::spawn(self.command(&["serve"]), self.log())
+        self.serve_raw_with(&[])
+    }
+
+    /// The same, with these flags.
+    pub(crate) fn serve_raw_with(&self, flags: &[&str]) -> Server {
+        Server::spawn(self.command(&[&["serve"], flags].concat()), self.log())
     }
 
     fn log(&self) -> fs::File {

@@ -1,7 +1,8 @@
 //! Reading, beside the writer and without waiting for it.
 //!
-//! Each query runs on a blocking thread, in one read transaction: it sees one state of the journal,
-//! never half of a commit. Connections are opened when they are first needed and kept.
+//! A query runs on a blocking thread, in one read transaction: it sees one state of the journal, never
+//! half of a commit. One that only looks at a row runs where it is asked for: that takes
+//! microseconds, and to hand it to another thread takes longer. Connections are opened when they are first needed and kept.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +48,20 @@ impl Readers {
         }
     }
 
+    /// Runs a query of one statement that looks at a row, on this thread.
+    pub(super) async fn glance<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T> {
+        let _place = self.room.acquire().await.map_err(|_| Error::Closed)?;
+        let answer = self.connection().and_then(|connection| {
+            let answer = query(&connection)?;
+            self.idle().push(connection);
+            Ok(answer)
+        });
+        answer.map_err(|fault| fault.into_error("read", &self.path))
+    }
+
     /// Lets no more queries in and closes the connections, once those in flight are done.
     pub(super) async fn close(&self) {
         let all = u32::try_from(limits::READERS).unwrap_or(u32::MAX);
@@ -57,17 +72,21 @@ impl Readers {
     }
 
     fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
-        let kept = self.idle().pop();
-        let connection = match kept {
-            Some(connection) => connection,
-            None => open_reader(&self.path)?,
-        };
+        let connection = self.connection()?;
         let snapshot = connection.unchecked_transaction()?;
         let answer = query(&snapshot)?;
         snapshot.commit()?;
-        // After any error it is dropped instead.
         self.idle().push(connection);
         Ok(answer)
+    }
+
+    /// One that nobody uses. After any error it is dropped and not put back.
+    fn connection(&self) -> Result<Connection, Fault> {
+        let kept = self.idle().pop();
+        Ok(match kept {
+            Some(connection) => connection,
+            None => open_reader(&self.path)?,
+        })
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

@@ -253,11 +253,12 @@ impl Thread {
         if failed.is_some() {
             self.disconnect();
         }
-        for call in group {
-            call.answer(failed);
-        }
+        // Whoever is answered may rely on it that the change is known.
         if matches!(result, Ok(true)) {
             self.changes.send_modify(|count| *count += 1);
+        }
+        for call in group {
+            call.answer(failed);
         }
         self.groups += 1;
         if self.groups >= LOG_CHECK_GROUPS

@@ -26,6 +26,7 @@ mod rounds;
 mod session;
 mod stdio;
 mod translate;
+mod views;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,7 @@ use self::arguments::Arguments;
 use self::follow::Follower;
 use self::session::Session;
 use self::stdio::Stdio;
+use self::views::Views;
 use crate::durable::{Runtime, StartTask};
 use crate::journal::Payload;
 use crate::limits;
@@ -178,6 +180,7 @@ struct Inner {
     followers: Vec<Follower>,
     plain_wait: Duration,
     info: ServerConfig,
+    views: Views,
 }
 
 struct Tool {
@@ -208,7 +211,8 @@ impl Server {
         let mut info = ServerConfig::new(capabilities).with_server_info(name);
         info.instructions = options.instructions;
         let plain_wait = Duration::from_millis(options.plain_wait_ms);
-        let inner = Inner { runtime, tools: ready, followers, plain_wait, info };
+        let views = Views::new(runtime.store().changes());
+        let inner = Inner { runtime, tools: ready, followers, plain_wait, info, views };
         Ok(Self { inner: Arc::new(inner) })
     }
 

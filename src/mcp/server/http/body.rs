@@ -8,8 +8,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage};
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage, RequestId};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::sessions::Sessions;
 use crate::limits;
@@ -48,6 +51,17 @@ pub(super) async fn whole(
             return (StatusCode::REQUEST_TIMEOUT, told).into_response();
         }
     };
+    if let Some(known) = Known::read(&body) {
+        let is_done = known.is_plain() && !head.headers.contains_key(SESSION);
+        if !head.headers.contains_key(NAME)
+            && let Some(task) = known.task()
+        {
+            head.headers.insert(NAME, task);
+        }
+        if is_done {
+            return next.run(Request::from_parts(head, Body::from(body))).await;
+        }
+    }
     if let Some(message) = listen::rename(&body) {
         rename_method(&mut head.headers);
         head.headers.remove(header::CONTENT_LENGTH);
@@ -60,7 +74,6 @@ pub(super) async fn whole(
             return (StatusCode::BAD_REQUEST, axum::Json(complaint.error)).into_response();
         }
     };
-    name_task(&mut head.headers, &message);
     let session = head.headers.get(SESSION).and_then(|id| id.to_str().ok());
     let renames = match session {
         Some(id) => sessions.is_experimental(id),
@@ -81,22 +94,50 @@ fn rename_method(headers: &mut HeaderMap) {
     }
 }
 
-/// Sets the header that names a request's task where it is missing. The extension demands it of
-/// clients ("Routing Headers") for the sake of balancers that look for the server which has the task;
-/// here any has it. A header that is there is compared by rmcp, as is that of `tools/call`, without
-/// which the core specification has a request refused.
-fn name_task(headers: &mut HeaderMap, message: &ClientJsonRpcMessage) {
-    let JsonRpcMessage::Request(request) = message else { return };
-    let task = match &request.request {
-        ClientRequest::GetTaskRequest(get) => &get.params.task_id,
-        ClientRequest::UpdateTaskRequest(update) => &update.params.task_id,
-        ClientRequest::CancelTaskRequest(cancel) => &cancel.params.task_id,
-        _ => return,
-    };
-    if !headers.contains_key(NAME)
-        && let Ok(task) = HeaderValue::from_str(task)
-    {
-        headers.insert(NAME, task);
+/// As much of a request as has to be known here: to read all of a message is a fifth of the work of
+/// a `tasks/get`, and rmcp does it again.
+#[derive(Deserialize)]
+struct Known<'a> {
+    jsonrpc: &'a str,
+    #[serde(rename = "id")]
+    _id: RequestId,
+    method: &'a str,
+    #[serde(borrow)]
+    params: &'a RawValue,
+    result: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+}
+
+impl<'a> Known<'a> {
+    fn read(body: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice::<Self>(body).ok().filter(|known| {
+            known.jsonrpc == "2.0"
+                && known.params.get().starts_with('{')
+                && known.result.is_none()
+                && known.error.is_none()
+        })
+    }
+
+    /// Whether nothing has to be done to it, outside of sessions.
+    fn is_plain(&self) -> bool {
+        !matches!(self.method, "initialize" | listen::METHOD)
+    }
+
+    /// The task that it is about, as the header that names it. The extension demands this header of
+    /// clients ("Routing Headers") for the sake of balancers that look for the server which has the
+    /// task; here any has it, and it may be missing. One that is there is compared by rmcp, as is
+    /// that of `tools/call`, without which the core specification has a request refused.
+    fn task(&self) -> Option<HeaderValue> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Params {
+            task_id: String,
+        }
+        if !matches!(self.method, "tasks/get" | "tasks/update" | "tasks/cancel") {
+            return None;
+        }
+        let Params { task_id } = serde_json::from_str(self.params.get()).ok()?;
+        HeaderValue::from_str(&task_id).ok()
     }
 }
 

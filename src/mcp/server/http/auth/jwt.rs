@@ -77,6 +77,10 @@ impl Jwt {
         Self(options)
     }
 
+    pub(super) fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
     pub(super) fn issuer(&self) -> &str {
         &self.0.issuer
     }

@@ -21,7 +21,7 @@ use crate::limits;
 pub struct Keys(Source);
 
 enum Source {
-    Fixed(KeySet),
+    Fixed(RwLock<KeySet>),
     Published(Published),
 }
 
@@ -46,12 +46,22 @@ pub enum KeysError {
 }
 
 impl Keys {
-    /// Keys that do not change, from the text of a key set.
+    /// Keys from the text of a key set.
     ///
     /// # Errors
     /// [`KeysError::Unreadable`] and [`KeysError::Empty`].
     pub fn fixed(text: &str) -> Result<Self, KeysError> {
-        KeySet::read(text.as_bytes()).map(Source::Fixed).map(Self)
+        let keys = KeySet::read(text.as_bytes())?;
+        Ok(Self(Source::Fixed(RwLock::new(keys))))
+    }
+
+    /// Other keys from the text of a key set. Published keys stay as they are.
+    pub(super) fn replace(&self, text: &str) -> Result<(), KeysError> {
+        if let Source::Fixed(keys) = &self.0 {
+            let new = KeySet::read(text.as_bytes())?;
+            *keys.write().unwrap_or_else(PoisonError::into_inner) = new;
+        }
+        Ok(())
     }
 
     /// Keys that are published at a URL. Nothing is fetched yet.
@@ -82,7 +92,10 @@ impl Keys {
         algorithm: Algorithm,
     ) -> Option<Vec<DecodingKey>> {
         match &self.0 {
-            Source::Fixed(keys) => Some(keys.matching(id, algorithm)),
+            Source::Fixed(keys) => {
+                let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
+                Some(keys.matching(id, algorithm))
+            }
             Source::Published(published) => published.matching(id, algorithm).await,
         }
     }

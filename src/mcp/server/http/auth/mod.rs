@@ -15,6 +15,8 @@ mod resource;
 mod signatures;
 mod tokens;
 
+use std::sync::{PoisonError, RwLock};
+
 use async_trait::async_trait;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -33,7 +35,7 @@ use crate::mcp::server::Owner;
 
 /// Lets in who carries a token of one of these kinds.
 pub struct Auth {
-    tokens: Tokens,
+    tokens: RwLock<Tokens>,
     jwt: Option<Jwt>,
     public_url: Option<PublicUrl>,
 }
@@ -58,13 +60,33 @@ impl Auth {
     /// `public_url` is where clients reach `/mcp`; without it that is read off the `Host` header,
     /// which is right wherever no proxy stands between.
     pub fn new(tokens: Tokens, jwt: Option<Jwt>, public_url: Option<PublicUrl>) -> Self {
-        Self { tokens, jwt, public_url }
+        Self { tokens: RwLock::new(tokens), jwt, public_url }
+    }
+
+    /// Lets in by these tokens from now on, and by those before no more.
+    pub fn replace_tokens(&self, tokens: Tokens) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+    }
+
+    /// Lets in by JWTs that the keys of this key set have signed, and no others, where keys do not
+    /// come from where they are published.
+    ///
+    /// # Errors
+    /// As [`Keys::fixed`], and the keys before it stay.
+    pub fn replace_keys(&self, text: &str) -> Result<(), KeysError> {
+        self.jwt.as_ref().map_or(Ok(()), |jwt| jwt.keys().replace(text))
+    }
+
+    /// Whose token it is, among those that the operator gave out.
+    fn given_out(&self, token: &str) -> Option<String> {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.owner(token).map(str::to_owned)
     }
 
     async fn check(&self, head: &Parts) -> Result<Owner, Denied> {
         let token = bearer(head)?;
-        if let Some(owner) = self.tokens.owner(token) {
-            return Ok(Owner(Some(owner.to_owned())));
+        if let Some(owner) = self.given_out(token) {
+            return Ok(Owner(Some(owner)));
         }
         match &self.jwt {
             Some(jwt) => jwt.owner(token).await.map(|owner| Owner(Some(owner))),

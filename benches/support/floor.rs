@@ -1,4 +1,4 @@
-//! The floor of a durable step: what SQLite itself takes to commit one row.
+//! The floor of whatever commits: what SQLite itself takes to commit one row.
 //!
 //! The same bundled SQLite with the journal's pragmas on the same disk, one prepared `INSERT` a
 //! transaction, no index, called on this thread. It checkpoints after as many pages as the journal

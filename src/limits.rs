@@ -10,6 +10,12 @@ pub const INLINE_PAYLOAD_BYTES: usize = 4 * 1024;
 /// SQLite's own ceiling is 1 GB; this one keeps a single row from stalling every other task's commit.
 pub const PAYLOAD_MAX_BYTES: usize = 32 * 1024 * 1024;
 
+/// The longest recording that is read. It is held in memory as a whole.
+pub const RECORDING_MAX_BYTES: usize = 512 * 1024 * 1024;
+
+/// How long a replayed function may wait for something that is no step. Steps answer at once.
+pub const REPLAY_STALL_MS: u64 = 2_000;
+
 /// The longest message of a failure. Servers answer errors with whole web pages.
 pub const FAILURE_MESSAGE_BYTES: usize = 64 * 1024;
 

@@ -217,7 +217,7 @@ fn the_settings_file() {
 fn mistakes_in_the_settings_file() {
     for (text, expected) in [
         ("modle: x", r#"DIR/relight.yaml:1: unknown key "modle"; did you mean "model"?"#),
-        ("- x", "DIR/relight.yaml:1: expected the keys model, prices, ttl, not a list"),
+        ("- x", "DIR/relight.yaml:1: expected the keys model, prices, ttl, redact, not a list"),
         (
             "\nttl: 7",
             r#"DIR/relight.yaml:2: "ttl" must be a duration such as 30s, 10m, 2h or 7d, not 7"#,

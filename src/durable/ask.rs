@@ -51,7 +51,7 @@ impl Context {
             input: shown.hash(),
             shown: Some(shown),
         };
-        match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
             Decision::Mismatch(mismatch) => {
                 return self.live.never(Halt::Mismatch(mismatch)).await;

@@ -144,7 +144,7 @@ impl Context {
     ) -> Result<(), Failure> {
         let open = self.open(&self.scoped(name)?).await;
         let ask = Ask { kind: StepKind::Timer, effect: Effect::Pure, input, shown: None };
-        let until_ms = match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        let until_ms = match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return outcome.map(|_| ()),
             Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
             Decision::Resume { until_ms } => until_ms.unwrap_or_default(),
@@ -182,7 +182,7 @@ impl Context {
             input: Hash::of(function.as_bytes()).then(input.json().as_bytes()),
             shown: Payload::of(&serde_json::json!({"function": function})).ok(),
         };
-        match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
             Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
             Decision::Resume { .. } => {}

@@ -10,7 +10,7 @@ use futures_util::future::OptionFuture;
 use tracing::{debug, error, info, warn};
 
 use super::context::child_id;
-use super::live::{Halt, Live};
+use super::live::{Halt, Live, Mode};
 use super::runtime::Shared;
 use super::step::bounded;
 use super::{Context, Cursor, past};
@@ -106,7 +106,7 @@ async fn take_up(shared: &Arc<Shared>, lease: Lease) -> Result<TakenUp> {
         return damaged(format!("task {id} has no first event"));
     };
     let seed = *seed;
-    let live = Arc::new(Live::new(Arc::clone(shared), lease, task, seed, cursor));
+    let live = Arc::new(Live::new(Arc::clone(shared), lease, task, seed, cursor, Mode::Run));
     live.record(Event::TaskClaimed { epoch: lease.epoch });
     Ok(TakenUp::Live(live))
 }
@@ -155,6 +155,11 @@ async fn run(live: &Arc<Live>) -> Result<()> {
         }
         Outcome::Halted(Halt::Mismatch(mismatch)) => {
             Event::TaskStopped { failure: mismatch.failure() }
+        }
+        // Only a replay is halted so, and it has a driver of its own.
+        Outcome::Halted(Halt::Unrecorded { key, .. }) => {
+            let failure = Failure::is_final(format!("step {key:?} is not recorded"));
+            Event::TaskStopped { failure }
         }
         Outcome::Halted(Halt::Fail(failure)) => Event::TaskFailed { failure },
         Outcome::Halted(Halt::LeaseLost) => {
@@ -326,7 +331,7 @@ fn cancel_message(reason: Option<&str>, history: &History, left: &[String]) -> S
     message
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())

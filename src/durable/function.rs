@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -23,11 +24,11 @@ pub trait Function: Send + Sync + 'static {
     }
 }
 
-/// An ordinary `async fn(Context, In) -> Result<Out, Failure>` as a [`Function`].
-pub(super) struct Typed<F, In>(F, PhantomData<fn(In)>);
+/// An `async fn` that reads its input and writes its output.
+struct Typed<F, In>(F, PhantomData<fn(In)>);
 
 impl<F, In> Typed<F, In> {
-    pub(super) fn new(code: F) -> Self {
+    fn new(code: F) -> Self {
         Self(code, PhantomData)
     }
 }
@@ -51,4 +52,15 @@ where
                 .map_err(|error| Failure::is_final(format!("the result has no JSON form: {error}")))
         })
     }
+}
+
+/// An ordinary `async fn(Context, In) -> Result<Out, Failure>` as a [`Function`].
+pub fn function<F, In, Out, Fut>(code: F) -> Arc<dyn Function>
+where
+    F: Fn(Context, In) -> Fut + Send + Sync + 'static,
+    In: DeserializeOwned + Send + 'static,
+    Out: Serialize + Send + 'static,
+    Fut: Future<Output = Result<Out, Failure>> + Send + 'static,
+{
+    Arc::new(Typed::new(code))
 }

@@ -65,7 +65,7 @@ impl Context {
         let open = self.open(&name).await;
         let (effect, input) = (Effect::Pure, shown.hash());
         let ask = Ask { kind, effect, input, shown: Some(shown) };
-        match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
             Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
             Decision::Run { attempt: 1 } => self.start(&open.key, ask, None).await,

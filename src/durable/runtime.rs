@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::function::Typed;
+use super::function::function;
 use super::live::{Halt, Live};
 use super::{Clock, Context, Entropy, Function, SystemClock, drive};
 use crate::journal::{
@@ -116,7 +116,7 @@ impl Builder {
         Out: Serialize + Send + 'static,
         Fut: Future<Output = std::result::Result<Out, Failure>> + Send + 'static,
     {
-        self.register(name, Arc::new(Typed::new(code)))
+        self.register(name, function(code))
     }
 
     /// Registers a function of any kind under a name.
@@ -334,6 +334,25 @@ impl Runtime {
 }
 
 impl Shared {
+    /// What a task needs that only reads this store: no runner is known by it, and nothing runs.
+    pub(super) fn reading(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            clock: Arc::new(SystemClock),
+            functions: HashMap::new(),
+            stop: CancellationToken::new(),
+            give_up: CancellationToken::new(),
+            entropy: Entropy::system(),
+            runner: RunnerId::from_bits(0),
+            renewed_at_ms: AtomicI64::new(0),
+            names: Vec::new(),
+            live: Mutex::default(),
+            drivers: TaskTracker::new(),
+            look: Notify::new(),
+            own: None,
+        }
+    }
+
     pub(super) fn insert(&self, live: Arc<Live>) {
         if self.stop.is_cancelled() {
             live.stopping.send_replace(true);

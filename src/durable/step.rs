@@ -185,7 +185,7 @@ impl Rules {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
-        let mut number = match live.cursor(|cursor| cursor.decide(key, &self.ask)) {
+        let mut number = match live.decide(key, &self.ask).await {
             Decision::Recorded(outcome) => return outcome,
             Decision::Mismatch(mismatch) => return live.never(Halt::Mismatch(mismatch)).await,
             Decision::Run { attempt } => attempt,

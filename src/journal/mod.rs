@@ -12,6 +12,7 @@ mod event;
 mod history;
 mod id;
 mod payload;
+mod recording;
 pub mod sqlite;
 mod store;
 
@@ -20,6 +21,7 @@ pub use event::{Effect, End, Event, Failure, FailureKind, Record, StepKind};
 pub use history::{History, IllegalEvent, Step, StepState};
 pub use id::{RunnerId, TaskId};
 pub use payload::{Hash, Payload};
+pub use recording::{BadPattern, RecordedTask, Recording, RecordingError, Redaction};
 pub use store::{
     Created, Filter, Lease, NewTask, ParentLink, Sent, Signal, Status, Store, Task, Wake,
 };

@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use payloads::any_payload;
 use proptest::prelude::*;
 use relight::journal::sqlite::Sqlite;
-use relight::journal::{End, Error, Event, Filter, NewTask, Record, Signal, Store, Task, Wake};
+use relight::journal::{
+    Deadline, End, Error, Event, Filter, NewTask, Record, Signal, Store, Task, Wake,
+};
 use serde_json::json;
 use support::{
     T0, child, every_event, leased, new_task, noise, payload, record, runner, task_completed,
@@ -36,6 +38,19 @@ fn events_are_written_as_ever() {
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), *event);
     }
     assert_eq!(golden.len(), events.len());
+}
+
+/// Came after the golden file, which is left as the first version wrote it.
+#[test]
+fn a_deadline_is_written_as_ever() {
+    let mut event = every_event().swap_remove(0);
+    let Event::TaskCreated { deadline, parent, .. } = &mut event else { panic!("not the first") };
+    *parent = None;
+    *deadline = Some(Deadline { at_ms: T0, set_by: Some("budget.wallTime".to_owned()) });
+    let text = serde_json::to_string(&event).unwrap();
+    let written = r#","deadline":{"at_ms":1800000000000,"set_by":"budget.wallTime"}}}"#;
+    assert!(text.ends_with(written), "{text}");
+    assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
 }
 
 /// Tasks of all sorts: parked, with signals and large payloads, and one for each way to end.

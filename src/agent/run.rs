@@ -14,7 +14,7 @@ use super::conversation::Conversation;
 use super::model::{Finish, Models, Reply, Request, ToolSpec};
 use super::tools::{self, Bench};
 use super::{Definition, Prices, Schema, Settings, Toolbox};
-use crate::durable::{Context, Function, Left, Past, StartTask};
+use crate::durable::{Context, Function, Left, Past, StartTask, TimeLimit};
 use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
 use crate::limits;
 
@@ -38,6 +38,8 @@ impl Pinned {
         let mut start = StartTask::new(AGENT_FUNCTION, self.agent.name(), arguments);
         // All of it came from text and has a JSON form.
         start.definition = Payload::of(self).ok();
+        let set_by = Some("budget.wallTime".to_owned());
+        start.time_limit = self.agent.budget().wall_time_ms.map(|ms| TimeLimit { ms, set_by });
         start
     }
 }
@@ -128,13 +130,6 @@ impl Run {
         let mut spent = Spent::default();
         let mut empty_replies = 0;
         for n in 1..=self.agent.max_turns() {
-            if self.agent.budget().wall_time_ms.is_some() {
-                Spent::check_time(
-                    &self.agent.budget(),
-                    self.ctx.created_at_ms(),
-                    self.ctx.now_ms().await?,
-                )?;
-            }
             let turn = self.ctx.scope(format!("turn-{n}"));
             let reply = self.ask(&turn, n, &talk, &mut spent).await?;
             if !reply.calls.is_empty() {

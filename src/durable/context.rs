@@ -227,6 +227,7 @@ impl Context {
             owner_tasks_max: None,
             idempotency_key: None,
             ttl_ms: live.task.ttl_ms,
+            deadline: live.deadline.clone(),
             created_at_ms: live.shared.clock.now_ms(),
         })
     }

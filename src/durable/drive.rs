@@ -13,10 +13,10 @@ use super::context::child_id;
 use super::live::{Halt, Live, Mode};
 use super::runtime::Shared;
 use super::step::bounded;
-use super::{Context, Cursor, past};
+use super::{Context, Cursor, deadline, past};
 use crate::journal::{
-    Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result, Signal,
-    StepKind, StepState, Wake,
+    Deadline, Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result,
+    Signal, StepKind, StepState, Wake,
 };
 use crate::limits;
 
@@ -26,6 +26,8 @@ enum Outcome {
     Panicked(String),
     Halted(Halt),
     Cancelled(Option<String>),
+    /// Its deadline has passed.
+    Overdue(Deadline),
     /// It waits for nothing but a time or a signal.
     Still {
         earliest_ms: Option<i64>,
@@ -102,11 +104,11 @@ async fn take_up(shared: &Arc<Shared>, lease: Lease) -> Result<TakenUp> {
         Ok(cursor) => cursor,
         Err(source) => return damaged(Error::Illegal { task: id, source }.to_string()),
     };
-    let Some(Event::TaskCreated { seed, .. }) = cursor.history().created() else {
+    let Some(Event::TaskCreated { seed, deadline, .. }) = cursor.history().created() else {
         return damaged(format!("task {id} has no first event"));
     };
-    let seed = *seed;
-    let live = Arc::new(Live::new(Arc::clone(shared), lease, task, seed, cursor, Mode::Run));
+    let (seed, deadline, shared) = (*seed, deadline.clone(), Arc::clone(shared));
+    let live = Arc::new(Live::new(shared, lease, task, seed, deadline, cursor, Mode::Run));
     live.record(Event::TaskClaimed { epoch: lease.epoch });
     Ok(TakenUp::Live(live))
 }
@@ -132,9 +134,10 @@ async fn hear(live: &Live) -> Result<u64> {
 async fn run(live: &Arc<Live>) -> Result<()> {
     // Only now: the runtime knows of the task, and tells it of whatever comes later.
     let seen = hear(live).await?;
-    let outcome = match live.cancel_reason() {
-        Some(reason) => Outcome::Cancelled(reason),
-        None => match start(live) {
+    let outcome = match (live.cancel_reason(), deadline::passed(live)) {
+        (Some(reason), _) => Outcome::Cancelled(reason),
+        (None, Some(deadline)) => Outcome::Overdue(deadline),
+        (None, None) => match start(live) {
             Some(function) => poll(live, function, seen).await?,
             None => Outcome::Still { earliest_ms: Some(live.shared.clock.now_ms()), seen },
         },
@@ -173,13 +176,20 @@ async fn run(live: &Arc<Live>) -> Result<()> {
         }
         Outcome::Cancelled(reason) => {
             live.record(Event::CancelRequested { reason: reason.clone() });
+            let head = reason
+                .map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
             let left = past::stop_what_is_left(live).await;
-            let message =
-                live.cursor(|cursor| cancel_message(reason.as_deref(), cursor.history(), &left));
+            let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
             Event::TaskCancelled { message }
         }
+        Outcome::Overdue(deadline) => {
+            let head = deadline::failure_message(&deadline);
+            let left = past::stop_what_is_left(live).await;
+            let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
+            Event::TaskFailed { failure: Failure::is_final(message) }
+        }
         Outcome::Still { earliest_ms, seen } => {
-            return release(live, earliest_ms.map_or(Wake::OnSignal, Wake::At), seen).await;
+            return release(live, deadline::wake(live, earliest_ms), seen).await;
         }
         Outcome::Stopping => return release(live, Wake::Now, seen).await,
     };
@@ -219,6 +229,7 @@ async fn poll(
         nudges.mark_changed();
     }
     let mut stopping = live.stopping.subscribe();
+    let mut deadline = pin!(deadline::passes(live));
     let mut still_since: Option<u64> = None;
     loop {
         let park = OptionFuture::from(
@@ -245,6 +256,7 @@ async fn poll(
                     return Ok(Outcome::Cancelled(reason));
                 }
             }
+            deadline = &mut deadline => return Ok(Outcome::Overdue(deadline)),
             Ok(()) = stopping.changed() => {}
             () = live.change() => {}
             Some(()) = park => {
@@ -299,9 +311,9 @@ async fn cancel_children(live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// What a cancelled task had done, for a person. `left` are completed steps that have left something
-/// running elsewhere.
-fn cancel_message(reason: Option<&str>, history: &History, left: &[String]) -> String {
+/// Why a task was ended from outside and what it had done by then, for a person. `left` are completed
+/// steps that have left something running elsewhere.
+fn last_word(why: String, history: &History, left: &[String]) -> String {
     let named = |wanted: &dyn Fn(&str, &StepState) -> bool| {
         let once = history.steps().filter(|(_, step)| {
             step.effect == Effect::Once && matches!(step.kind, StepKind::Run | StepKind::Tool)
@@ -319,8 +331,7 @@ fn cancel_message(reason: Option<&str>, history: &History, left: &[String]) -> S
         }
         StepState::Completed(_) => is_left(key),
     };
-    let mut message =
-        reason.map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
+    let mut message = why;
     for (what, steps) in
         [("took effect", named(&took_effect)), ("may have taken effect", named(&in_doubt))]
     {

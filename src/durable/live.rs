@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::runtime::Shared;
 use super::{Answer, Ask, Cursor, Decision, Mismatch};
-use crate::journal::{Error, Event, Failure, Lease, Payload, Record, Signal, Task};
+use crate::journal::{Deadline, Error, Event, Failure, Lease, Payload, Record, Signal, Task};
 use crate::limits;
 
 /// Why a task cannot go on in this process now.
@@ -58,6 +58,7 @@ pub(super) struct Live {
     pub(super) task: Task,
     pub(super) seed: u64,
     mode: Mode,
+    pub(super) deadline: Option<Deadline>,
     state: Mutex<State>,
     /// Held by whoever sends events, so that appends keep their order.
     sending: tokio::sync::Mutex<()>,
@@ -96,6 +97,7 @@ impl Live {
         lease: Lease,
         task: Task,
         seed: u64,
+        deadline: Option<Deadline>,
         cursor: Cursor,
         mode: Mode,
     ) -> Self {
@@ -116,6 +118,7 @@ impl Live {
             task,
             seed,
             mode,
+            deadline,
             state: Mutex::new(state),
             sending: tokio::sync::Mutex::new(()),
             places: Semaphore::new(limits::PARALLEL_STEPS),

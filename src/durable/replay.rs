@@ -80,13 +80,13 @@ async fn live(recording: &Arc<Recording>, id: TaskId, mode: Mode) -> Result<Arc<
     let task = recording.task(id).await?.ok_or(unknown.clone())?;
     let records = recording.history(id, 0).await?;
     let cursor = Cursor::new(records).map_err(|source| Error::Illegal { task: id, source })?;
-    let Some(Event::TaskCreated { seed, .. }) = cursor.history().created() else {
+    let Some(Event::TaskCreated { seed, deadline, .. }) = cursor.history().created() else {
         return Err(unknown);
     };
-    let seed = *seed;
+    let (seed, deadline) = (*seed, deadline.clone());
     let shared = Arc::new(Shared::reading(Arc::clone(recording) as _));
     let lease = Lease { task: id, runner: RunnerId::from_bits(0), epoch: task.epoch };
-    Ok(Arc::new(Live::new(shared, lease, task, seed, cursor, mode)))
+    Ok(Arc::new(Live::new(shared, lease, task, seed, deadline, cursor, mode)))
 }
 
 async fn run(function: &Arc<dyn Function>, live: &Arc<Live>) -> Replayed {

@@ -54,6 +54,7 @@ pub struct StepBuilder<'a> {
     shown: Option<Payload>,
     retry: RetryPolicy,
     doubt: Doubt,
+    timeout: Option<Duration>,
     unreadable: Option<String>,
 }
 
@@ -68,6 +69,7 @@ impl<'a> StepBuilder<'a> {
             shown: None,
             retry: RetryPolicy::default(),
             doubt: Doubt::default(),
+            timeout: None,
             unreadable: None,
         }
     }
@@ -111,6 +113,13 @@ impl<'a> StepBuilder<'a> {
         self
     }
 
+    /// Sets how long an attempt may take. One that takes longer is dropped, and counts as a failure
+    /// that may be tried again; for [`Effect::Once`] it is in doubt.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Runs the step, or answers from the journal.
     ///
     /// The code may run several times over the life of the task: after a failure that may be retried,
@@ -139,7 +148,8 @@ impl<'a> StepBuilder<'a> {
         let open = ctx.open(&name).await;
         let ask =
             Ask { kind: self.kind, effect: self.effect, input: self.input, shown: self.shown };
-        let rules = Rules { ask, retry: self.retry, doubt: self.doubt };
+        let Self { retry, doubt, timeout, .. } = self;
+        let rules = Rules { ask, retry, doubt, timeout };
         let output = rules.settle(&open.live, &open.key, &mut code).await?;
         read(&open.key, &output)
     }
@@ -171,6 +181,7 @@ struct Rules {
     ask: Ask,
     retry: RetryPolicy,
     doubt: Doubt,
+    timeout: Option<Duration>,
 }
 
 impl Rules {
@@ -268,7 +279,8 @@ impl Rules {
             live.commit().await;
         }
         let idempotency_key = format!("{}/{key}", live.lease.task);
-        let output = with_late_commit(live, code(Attempt { number, idempotency_key })).await?;
+        let work = self.in_time(key, code(Attempt { number, idempotency_key }));
+        let output = with_late_commit(live, work).await?;
         let output = Payload::of(&output).map_err(|error| {
             Failure::is_final(format!("the outcome of step {key:?} has no JSON form: {error}"))
         })?;
@@ -276,6 +288,23 @@ impl Rules {
         live.record(Event::StepCompleted { key: key.to_owned(), output: output.clone() });
         live.commit().await;
         Ok(output)
+    }
+
+    /// Drops the work where it takes too long. By the monotonic clock: an attempt lives within one
+    /// process, and a wall clock that jumps must not end it.
+    async fn in_time<T>(
+        &self,
+        key: &str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let Some(timeout) = self.timeout else { return work.await };
+        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
+            let message = format!("step {key:?} had no outcome after {timeout:?}");
+            Err(match self.ask.effect {
+                Effect::Once => Failure::in_doubt(message),
+                Effect::Pure | Effect::Idempotent => Failure::transient(message),
+            })
+        })
     }
 
     async fn fail(

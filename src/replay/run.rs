@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Drift;
-use crate::agent::ToolOutput;
+use crate::agent::{Called, TaskNews, ToolOutput};
 use crate::journal::{
     End, Failure, Payload, RecordedTask, Recording, Step, StepKind, StepState, TaskId,
 };
@@ -101,22 +101,43 @@ impl Run {
 
 fn calls_of(task: &RecordedTask) -> Vec<Call> {
     let Ok(history) = task.history() else { return Vec::new() };
-    let tools = history.steps().filter(|(_, step)| step.kind == StepKind::Tool);
-    tools.map(|(key, step)| call(task.id, key, step)).collect()
+    let calls = history.steps().filter_map(|(key, step)| call(task.id, key, step));
+    let mut calls: Vec<Call> = calls.collect();
+    for call in &mut calls {
+        // A call that led to a task has its answer in a later step of the same scope.
+        let scope = format!("{}/", call.key);
+        let later = history.steps().filter(|(key, _)| key.starts_with(&scope));
+        let news = later.filter_map(|(_, step)| match &step.state {
+            StepState::Completed(news) => news.read::<TaskNews>().ok(),
+            _ => None,
+        });
+        if let Some(TaskNews::Output(output)) = news.last() {
+            call.outcome = Some(Ok(output));
+        }
+    }
+    calls
 }
 
-fn call(task: TaskId, key: &str, step: &Step) -> Call {
-    let shown = step.shown.as_ref().and_then(|shown| shown.read::<Value>().ok());
-    let mut shown = shown.unwrap_or_default();
-    let tool = shown.get("tool").and_then(Value::as_str).unwrap_or_default().to_owned();
+/// The call that this step is, where it is one.
+fn call(task: TaskId, key: &str, step: &Step) -> Option<Call> {
+    if step.kind != StepKind::Tool {
+        return None;
+    }
+    let mut shown = step.shown.as_ref()?.read::<Value>().ok()?;
+    let tool = shown.get("tool").and_then(Value::as_str)?.to_owned();
     let arguments = shown.get_mut("arguments").map(Value::take).unwrap_or_default();
     let outcome = match &step.state {
-        StepState::Completed(output) => Some(Ok(output.read().unwrap_or_else(|_| {
+        StepState::Completed(output) => match output.read() {
+            Ok(Called::Output(output)) => Some(Ok(output)),
+            Ok(Called::Task { .. }) => None,
             // The outcome of a built-in tool is its text alone.
-            ToolOutput { text: output.read().unwrap_or_default(), is_error: false }
-        }))),
+            Err(_) => {
+                let text = output.read().unwrap_or_default();
+                Some(Ok(ToolOutput { text, is_error: false }))
+            }
+        },
         StepState::Failed(failure) => Some(Err(failure.clone())),
         StepState::Started | StepState::Waiting { .. } => None,
     };
-    Call { task, key: key.to_owned(), tool, arguments, outcome }
+    Some(Call { task, key: key.to_owned(), tool, arguments, outcome })
 }

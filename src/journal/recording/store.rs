@@ -5,8 +5,8 @@ use tokio::sync::watch;
 
 use super::{RecordedTask, Recording};
 use crate::journal::{
-    Created, End, Error, Event, Filter, Lease, NewTask, Record, Result, RunnerId, Sent, Signal,
-    Status, Store, Task, TaskId, Wake,
+    Created, End, Error, Event, Filter, Lease, NewTask, Record, Renewal, Result, RunnerId, Sent,
+    Signal, Status, Store, Task, TaskId, Wake,
 };
 
 impl RecordedTask {
@@ -109,7 +109,7 @@ impl Store for Recording {
         Err(Error::ReadOnly)
     }
 
-    async fn renew(&self, _runner: RunnerId, _until_ms: i64) -> Result<()> {
+    async fn renew(&self, _runner: RunnerId, _until_ms: i64) -> Result<Renewal> {
         Err(Error::ReadOnly)
     }
 

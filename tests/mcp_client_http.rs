@@ -66,6 +66,7 @@ async fn call(servers: &Servers, tools: &Downstream) -> Result<ToolOutput, Failu
         arguments: &arguments,
         idempotency_key: "t/s",
         as_task: false,
+        answers: None,
     };
     tools.call(call).await?.output()
 }

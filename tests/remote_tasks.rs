@@ -236,6 +236,25 @@ async fn questions_that_are_asked_together_are_answered_one_by_one() {
     assert!(told(&ended).contains("\"colour\": String(\"blue\")"), "{ended}");
 }
 
+#[tokio::test]
+async fn a_tool_that_asks_before_it_begins_is_called_again_with_the_answer() {
+    let place = Place::http("test_tool_with_task", &json!({}));
+    let mut server = place.home.serve_raw();
+    let handle = place.ask(&mut server).await;
+    let shown = until_shown(&mut server, &handle, "input_required").await;
+    let (key, asked) = shown["inputRequests"].as_object().unwrap().iter().next().unwrap();
+    let message = "jobs/test_tool_with_task asks: What is your name?";
+    assert_eq!(asked["params"]["message"], message);
+    server.kill().await;
+    let mut server = place.home.serve_raw();
+    let answer = json!({"action": "accept", "content": {"name": "Ada"}});
+    let update = json!({"taskId": handle, "inputResponses": {key: answer}});
+    server.wire.modern("tasks/update", update).await;
+    let ended = until_shown(&mut server, &handle, "completed").await;
+    assert_eq!(told(&ended), "told: Hello, Ada!");
+    place.called_once().await;
+}
+
 async fn cancel(server: &mut Server, handle: &str) -> String {
     let cancelled = server.wire.modern("tasks/cancel", json!({"taskId": handle})).await;
     assert!(cancelled["result"].is_object(), "{cancelled}");

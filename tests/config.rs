@@ -245,6 +245,7 @@ fn agents_come_with_their_model_and_their_servers() {
         ("prompts/a.md", &agent("alpha", "")),
         ("prompts/README.md", "Not an agent."),
         ("prompts/script.yaml", "Not an agent either."),
+        ("prompts/system/own.md", "Nor is what lies deeper."),
         (
             ".mcp.json",
             "{\n\t\"mcpServers\": {\n\t\t\"till\": {\"command\": \"till\", \"env\": {\"A_KEY\": \"${A_KEY}\"}, \"disabled\": false},\n\t\t\"web\": {\"type\": \"http\", \"url\": \"https:\\/\\/web.example/mcp\"}\n\t},\n\t\"theirs\": 1\n}\n",

@@ -2,7 +2,9 @@
 //!
 //! This room knows nothing of MCP; [`Toolbox`] and [`Models`] are how the world reaches it.
 
+mod background;
 mod budget;
+mod compaction;
 mod conversation;
 pub mod definition;
 mod duration;
@@ -17,7 +19,8 @@ mod tools;
 
 pub use definition::{Budget, Definition, InDoubt, ToolPattern};
 pub use model::{
-    Finish, Message, Model, Models, OpenModel, Reply, Request, Settings, ToolCall, ToolSpec, Usage,
+    Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
+    ToolSpec, Usage,
 };
 pub use prices::{Price, Prices};
 pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};

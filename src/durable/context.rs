@@ -98,6 +98,12 @@ impl Context {
         self.live.set_message(message.into());
     }
 
+    /// Whether the task is being cancelled: for code that is being dropped and has something to take
+    /// back outside. What a function decides must not follow from it.
+    pub fn is_being_cancelled(&self) -> bool {
+        self.live.cancel_reason().is_some()
+    }
+
     /// The time, in Unix milliseconds, as it was when this was first asked.
     ///
     /// # Errors

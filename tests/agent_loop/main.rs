@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod answers;
+mod background;
 mod budgets;
 mod calls;
+mod compaction;
 mod doubt;
+mod long_output;
 mod models;
 mod time;
 
@@ -70,7 +73,8 @@ impl Bench {
             "LEDGER" => Some(ledger.clone()),
             _ => None,
         }));
-        let timeouts = Timeouts { stall_ms: 300, ..Timeouts::default() };
+        let timeouts =
+            Timeouts { stall_ms: 300, poll_first_ms: 1, poll_max_ms: 20, ..Timeouts::default() };
         let base_url = Some(server.base_url().to_owned());
         let openai = OpenAiConfig { base_url, timeouts, ..OpenAiConfig::default() };
         let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone() });

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use relight::agent::models::{ModelsConfig, Registry};
 use relight::agent::{
-    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Model, Models, OpenModel, Pinned,
-    Prices, RemoteTask, Reply, Request, Servers, TaskDialect, TaskNews, Tool, ToolOutput, Toolbox,
+    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Model, Models, OpenModel, Outcome,
+    Pinned, Prices, RemoteTask, Request, Servers, TaskDialect, TaskNews, Tool, ToolOutput, Toolbox,
 };
 use relight::durable::{Builder, Look, StartTask};
 use relight::journal::{Effect, Failure, Payload, TaskId};
@@ -107,10 +107,10 @@ impl Models for Metered<Registry> {
 
 #[async_trait]
 impl Model for Metered<Arc<dyn Model>> {
-    async fn call(&self, request: &Request) -> Result<Reply, Failure> {
-        let reply = self.0.call(request).await?;
+    async fn call(&self, request: &Request) -> Result<Outcome, Failure> {
+        let outcome = self.0.call(request).await?;
         self.1.effect(&request.idempotency_key).await;
-        Ok(reply)
+        Ok(outcome)
     }
 }
 

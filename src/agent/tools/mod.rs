@@ -6,6 +6,7 @@
 
 mod built_in;
 mod downstream;
+mod long;
 mod naming;
 mod server;
 
@@ -15,12 +16,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use self::long::LongTexts;
 use self::naming::named;
 use super::model::{ToolCall, ToolSpec};
 use super::{Definition, Schema, Tool, Toolbox};
 use crate::durable::{Context, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
-use crate::limits;
 
 pub(super) use self::built_in::BUILT_IN;
 pub use self::built_in::BuiltIn;
@@ -35,6 +36,9 @@ pub(super) struct Bench {
     agent: Arc<Definition>,
     /// By the name that the model is told.
     tools: BTreeMap<String, Offered>,
+    long: LongTexts,
+    /// What reads on in them.
+    read_more: (String, Offered),
 }
 
 struct Offered {
@@ -51,6 +55,8 @@ enum By {
     Server,
     /// relight itself.
     BuiltIn(BuiltIn),
+    /// The run's [`LongTexts`].
+    LongTexts,
 }
 
 impl Offered {
@@ -97,18 +103,27 @@ impl Bench {
         let allowed: Vec<Tool> =
             listed.into_iter().filter(|tool| agent.allows(&tool.server, &tool.name)).collect();
         let tools = named(allowed).into_iter().map(|(name, tool)| (name, Offered::new(tool)));
-        let tools = tools.collect();
-        Ok(Self { toolbox, agent, tools })
+        let tools: BTreeMap<_, _> = tools.collect();
+        let long = LongTexts::new(agent.context_tokens(), |name| tools.contains_key(name));
+        let tool = long.tool();
+        let read_more = (tool.name.clone(), Offered { by: By::LongTexts, ..Offered::new(tool) });
+        Ok(Self { toolbox, agent, tools, long, read_more })
     }
 
-    /// The tools as the model is told of them.
+    /// The tools as the model is told of them, and last the one to read on with.
     pub(super) fn specs(&self) -> Vec<ToolSpec> {
+        let (name, read_more) = &self.read_more;
         let spec = |(name, Offered { tool, .. }): (&String, &Offered)| ToolSpec {
             name: name.clone(),
             description: tool.description.clone(),
             input_schema: tool.input_schema.clone(),
         };
-        self.tools.iter().map(spec).collect()
+        self.tools.iter().chain([(name, read_more)]).map(spec).collect()
+    }
+
+    /// Whether the last of [`Bench::specs`] is to be offered: once a text was shown cut.
+    pub(super) fn offers_read_more(&self) -> bool {
+        self.long.is_offered()
     }
 
     /// Runs a reply's calls side by side. The results are in the order of the calls.
@@ -120,30 +135,42 @@ impl Bench {
         turn: &Context,
         calls: &[ToolCall],
     ) -> Result<Vec<String>, Failure> {
+        let shown_bytes = self.long.shown_bytes(calls.len());
         let steps = calls
             .iter()
             .enumerate()
-            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call));
-        join_all(steps).await.into_iter().collect()
+            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, shown_bytes));
+        let results: Result<Vec<_>, _> = join_all(steps).await.into_iter().collect();
+        // Together, and not each when it ends: what the next turn can read on must not depend on
+        // which call was faster.
+        results.map(|results| self.long.show(results))
     }
 
-    async fn call(&self, turn: &Context, step: String, call: &ToolCall) -> Result<String, Failure> {
-        let text = match self.check(call) {
+    async fn call(
+        &self,
+        turn: &Context,
+        step: String,
+        call: &ToolCall,
+        shown_bytes: usize,
+    ) -> Result<String, Failure> {
+        match self.check(call) {
             Ok((offered, arguments)) => {
                 let call = Call { turn, step, call, arguments: &arguments };
                 match offered.by {
                     By::Server => server::call(self, call, &offered.tool).await,
                     By::BuiltIn(built_in) => built_in.call(call).await,
+                    By::LongTexts => self.long.read_on(call, shown_bytes).await,
                 }
             }
             Err(complaint) => refuse(turn, step, call, complaint).await,
-        };
-        text.map(|text| shown(&text))
+        }
     }
 
     /// Finds the tool and reads the arguments, or says what is wrong with the call.
     fn check(&self, call: &ToolCall) -> Result<(&Offered, Payload), String> {
-        let Some(offered) = self.tools.get(&call.name) else {
+        let (name, read_more) = &self.read_more;
+        let read_more = (call.name == *name && self.long.is_offered()).then_some(read_more);
+        let Some(offered) = self.tools.get(&call.name).or(read_more) else {
             let names: Vec<_> = self.tools.keys().map(String::as_str).collect();
             return Err(format!(
                 "There is no tool {:?}. The tools are: {}.",
@@ -201,14 +228,4 @@ async fn refuse(
         .retry(RetryPolicy::none())
         .run(|_| std::future::ready(Ok(complaint.clone())))
         .await
-}
-
-/// A tool's text as the model sees it: cut where it is very long. The journal keeps all of it.
-fn shown(text: &str) -> String {
-    let max = limits::TOOL_TEXT_SHOWN_BYTES;
-    if text.len() <= max {
-        return text.to_owned();
-    }
-    let cut = text.floor_char_boundary(max);
-    format!("{}\n[cut: the first {cut} of {} bytes]", &text[..cut], text.len())
 }

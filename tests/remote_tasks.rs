@@ -217,23 +217,23 @@ async fn questions_that_are_asked_together_are_answered_one_by_one() {
     let place = Place::http("multi_input", &json!({}));
     let mut server = place.home.serve_raw();
     let handle = place.ask(&mut server).await;
-    let wanted = |shown: &Value| shown["inputRequests"].as_object().map_or(0, |asked| asked.len());
     let since = Instant::now();
     let mut shown = until_shown(&mut server, &handle, "input_required").await;
-    while wanted(&shown) < 2 {
+    // The server may be seen with one of the two only; the other one comes when that is answered.
+    while shown["status"] != "completed" {
         assert!(since.elapsed() < home::PATIENCE, "{shown}");
+        for (key, asked) in shown["inputRequests"].as_object().into_iter().flatten().take(1) {
+            let fields = asked["params"]["requestedSchema"]["properties"].as_object().unwrap();
+            let field = fields.keys().next().unwrap();
+            let answer = json!({"action": "accept", "content": {field: "blue"}});
+            let update = json!({"taskId": handle, "inputResponses": {key: answer}});
+            server.wire.modern("tasks/update", update).await;
+        }
         shown = view(&mut server, &handle).await;
     }
-    for (key, asked) in shown["inputRequests"].as_object().unwrap() {
-        let fields = asked["params"]["requestedSchema"]["properties"].as_object().unwrap();
-        let field = fields.keys().next().unwrap();
-        let answer = json!({"action": "accept", "content": {field: "blue"}});
-        let update = json!({"taskId": handle, "inputResponses": {key: answer}});
-        server.wire.modern("tasks/update", update).await;
-    }
-    let ended = until_shown(&mut server, &handle, "completed").await;
-    assert!(told(&ended).contains("\"name\": String(\"blue\")"), "{ended}");
-    assert!(told(&ended).contains("\"colour\": String(\"blue\")"), "{ended}");
+    assert!(told(&shown).contains("\"name\": String(\"blue\")"), "{shown}");
+    assert!(told(&shown).contains("\"colour\": String(\"blue\")"), "{shown}");
+    place.called_once().await;
 }
 
 #[tokio::test]

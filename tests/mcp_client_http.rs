@@ -12,7 +12,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures_util::stream;
-use relight::agent::{Invocation, ServerConfig, Servers, ToolOutput, Toolbox};
+use relight::agent::{
+    Called, Invocation, RemoteTask, ServerConfig, Servers, TaskDialect, TaskNews, ToolOutput,
+    Toolbox,
+};
+use relight::durable::Look;
 use relight::journal::{Failure, FailureKind, Payload};
 use relight::mcp::client::Downstream;
 use serde_json::{Value, json};
@@ -66,6 +70,7 @@ async fn call(servers: &Servers, tools: &Downstream) -> Result<ToolOutput, Failu
         arguments: &arguments,
         idempotency_key: "t/s",
         as_task: false,
+        answers: None,
     };
     tools.call(call).await?.output()
 }
@@ -137,6 +142,65 @@ async fn a_server_without_initialize_is_asked_in_the_newer_way() {
     })
     .await;
     assert_eq!(site.call(&Downstream::new(no_env)).await.unwrap().text, "two");
+}
+
+/// A server of the older Tasks whose answers are plain JSON, so that its declarations are not seen.
+#[tokio::test]
+async fn a_tool_that_must_be_a_task_is_called_as_one_where_its_server_says_so() {
+    let site = Site::new(|method, request| match method {
+        "initialize" => shake_hands(request),
+        "tools/call" if request["params"]["task"].is_object() => {
+            let task =
+                json!({"taskId": "t1", "status": "working", "ttl": null, "pollInterval": 20});
+            result(request, &json!({"task": task}))
+        }
+        "tasks/get" => result(request, &json!({"taskId": "t1", "status": "completed"})),
+        "tasks/result" => result(request, &json!({"content": [{"type": "text", "text": "two"}]})),
+        _ => {
+            let error = json!({"code": -32601, "message": "not so"});
+            axum::Json(json!({"jsonrpc": "2.0", "id": request["id"], "error": error}))
+                .into_response()
+        }
+    })
+    .await;
+    let tools = Downstream::new(no_env);
+    let arguments = Payload::of(&json!({"n": 1})).unwrap();
+    let call = Invocation {
+        servers: &site.servers,
+        server: "web",
+        tool: "add",
+        arguments: &arguments,
+        idempotency_key: "t/s",
+        as_task: false,
+        answers: None,
+    };
+    let Called::Task { task } = tools.call(call).await.unwrap() else { panic!("no task") };
+    assert_eq!((task.id.as_str(), task.dialect), ("t1", TaskDialect::Experimental));
+    assert_eq!(task.poll_interval_ms, Some(20));
+    let output = ToolOutput { text: "two".to_owned(), is_error: false };
+    let looked = tools.look(&site.servers, &task, &[]).await.unwrap();
+    assert_eq!(looked, Look::Done(TaskNews::Output(output)));
+}
+
+#[tokio::test]
+async fn a_task_that_the_server_does_not_know_is_lost() {
+    let site = site!(|request| {
+        let error = json!({"code": -32602, "message": "no such task"});
+        axum::Json(json!({"jsonrpc": "2.0", "id": request["id"], "error": error})).into_response()
+    });
+    let task = |dialect| RemoteTask {
+        server: "web".to_owned(),
+        id: "t1".to_owned(),
+        dialect,
+        poll_interval_ms: None,
+        ttl_ms: None,
+        session: None,
+    };
+    let tools = Downstream::new(no_env);
+    for dialect in [TaskDialect::Extension, TaskDialect::Experimental] {
+        let looked = tools.look(&site.servers, &task(dialect), &[]).await.unwrap();
+        assert_eq!(looked, Look::Done(TaskNews::Lost("no such task".to_owned())));
+    }
 }
 
 async fn check(site: Site, kind: FailureKind, said: &str) -> Failure {

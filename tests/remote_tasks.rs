@@ -217,23 +217,42 @@ async fn questions_that_are_asked_together_are_answered_one_by_one() {
     let place = Place::http("multi_input", &json!({}));
     let mut server = place.home.serve_raw();
     let handle = place.ask(&mut server).await;
-    let wanted = |shown: &Value| shown["inputRequests"].as_object().map_or(0, |asked| asked.len());
     let since = Instant::now();
     let mut shown = until_shown(&mut server, &handle, "input_required").await;
-    while wanted(&shown) < 2 {
+    // The server may be seen with one of the two only; the other one comes when that is answered.
+    while shown["status"] != "completed" {
         assert!(since.elapsed() < home::PATIENCE, "{shown}");
+        for (key, asked) in shown["inputRequests"].as_object().into_iter().flatten().take(1) {
+            let fields = asked["params"]["requestedSchema"]["properties"].as_object().unwrap();
+            let field = fields.keys().next().unwrap();
+            let answer = json!({"action": "accept", "content": {field: "blue"}});
+            let update = json!({"taskId": handle, "inputResponses": {key: answer}});
+            server.wire.modern("tasks/update", update).await;
+        }
         shown = view(&mut server, &handle).await;
     }
-    for (key, asked) in shown["inputRequests"].as_object().unwrap() {
-        let fields = asked["params"]["requestedSchema"]["properties"].as_object().unwrap();
-        let field = fields.keys().next().unwrap();
-        let answer = json!({"action": "accept", "content": {field: "blue"}});
-        let update = json!({"taskId": handle, "inputResponses": {key: answer}});
-        server.wire.modern("tasks/update", update).await;
-    }
+    assert!(told(&shown).contains("\"name\": String(\"blue\")"), "{shown}");
+    assert!(told(&shown).contains("\"colour\": String(\"blue\")"), "{shown}");
+    place.called_once().await;
+}
+
+#[tokio::test]
+async fn a_tool_that_asks_before_it_begins_is_called_again_with_the_answer() {
+    let place = Place::http("test_tool_with_task", &json!({}));
+    let mut server = place.home.serve_raw();
+    let handle = place.ask(&mut server).await;
+    let shown = until_shown(&mut server, &handle, "input_required").await;
+    let (key, asked) = shown["inputRequests"].as_object().unwrap().iter().next().unwrap();
+    let message = "jobs/test_tool_with_task asks: What is your name?";
+    assert_eq!(asked["params"]["message"], message);
+    server.kill().await;
+    let mut server = place.home.serve_raw();
+    let answer = json!({"action": "accept", "content": {"name": "Ada"}});
+    let update = json!({"taskId": handle, "inputResponses": {key: answer}});
+    server.wire.modern("tasks/update", update).await;
     let ended = until_shown(&mut server, &handle, "completed").await;
-    assert!(told(&ended).contains("\"name\": String(\"blue\")"), "{ended}");
-    assert!(told(&ended).contains("\"colour\": String(\"blue\")"), "{ended}");
+    assert_eq!(told(&ended), "told: Hello, Ada!");
+    place.called_once().await;
 }
 
 async fn cancel(server: &mut Server, handle: &str) -> String {

@@ -26,7 +26,7 @@ pub use prices::{Price, Prices};
 pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};
 pub use schema::Schema;
 pub use tool::{
-    Asked, Called, Invocation, RemoteTask, ServerConfig, Servers, TaskDialect, TaskNews, Tool,
-    ToolOutput, Toolbox,
+    Answers, Asked, Called, Invocation, RemoteTask, Round, ServerConfig, Servers, TaskDialect,
+    TaskNews, Tool, ToolOutput, Toolbox,
 };
 pub use tools::{BuiltIn, LISTING_STEP};

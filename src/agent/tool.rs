@@ -86,29 +86,85 @@ pub struct Invocation<'a> {
     pub idempotency_key: &'a str,
     /// [`Tool::as_task`].
     pub as_task: bool,
+    /// What was answered to the questions of the same call's last round.
+    pub answers: Option<&'a Answers>,
 }
 
 /// What a call led to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "Recorded")]
 pub enum Called {
     /// The tool goes on as a task at its server.
     Task {
         /// How to find it again.
         task: RemoteTask,
     },
+    /// The tool wants answers, and to be called again with them.
+    Asks {
+        /// The questions.
+        asks: Round,
+    },
     /// The tool has answered.
     Output(ToolOutput),
+}
+
+/// What a tool wants to know before it begins (`InputRequiredResult` of protocol 2026-07-28).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// The questions; none where it only wants to be called again, later.
+    pub questions: Vec<Asked>,
+    /// What the server wants to be handed back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// The answers to a [`Round`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answers {
+    /// By the questions' keys.
+    pub by_key: BTreeMap<String, Answer>,
+    /// [`Round::state`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// What a call led to as it is recorded. Payloads cannot be read as one of several alternatives, so the
+/// fields of all of them are.
+#[derive(Deserialize)]
+struct Recorded {
+    task: Option<RemoteTask>,
+    asks: Option<Round>,
+    text: Option<String>,
+    #[serde(default)]
+    is_error: bool,
+}
+
+impl TryFrom<Recorded> for Called {
+    type Error = &'static str;
+
+    fn try_from(recorded: Recorded) -> Result<Self, Self::Error> {
+        match recorded {
+            Recorded { task: Some(task), .. } => Ok(Self::Task { task }),
+            Recorded { asks: Some(asks), .. } => Ok(Self::Asks { asks }),
+            Recorded { text: Some(text), is_error, .. } => {
+                Ok(Self::Output(ToolOutput { text, is_error }))
+            }
+            _ => Err("neither an answer, a question nor a task"),
+        }
+    }
 }
 
 impl Called {
     /// The answer, for a caller that follows no tasks.
     ///
     /// # Errors
-    /// Final, when there is a task instead.
+    /// Final, when there is a task or a question instead.
     pub fn output(self) -> Result<ToolOutput, Failure> {
         match self {
             Self::Output(output) => Ok(output),
+            Self::Asks { .. } => {
+                Err(Failure::is_final("the tool asks for input, where an answer at once is needed"))
+            }
             Self::Task { task } => Err(Failure::is_final(format!(
                 "server {:?} answered with its task {}, where an answer at once is needed",
                 task.server, task.id

@@ -1,7 +1,7 @@
 //! A task's history in words, a line for each thing that happened.
 
 use anstyle::AnsiColor;
-use relight::agent::{LISTING_STEP, Outcome, Tool, ToolOutput};
+use relight::agent::{Asked, Called, LISTING_STEP, Outcome, TaskNews, Tool, ToolOutput};
 use relight::journal::{Event, Failure, History, Payload, Record, StepKind};
 use serde_json::Value;
 
@@ -155,9 +155,31 @@ fn tool_names(output: &Payload) -> String {
 }
 
 fn tool_result(output: &Payload) -> String {
-    let Ok(ToolOutput { text, is_error, .. }) = output.read() else { return short(output) };
-    let text = cut(&text, SHOWN_CHARS);
-    if is_error { format!("error: {text}") } else { text }
+    match output.read() {
+        Ok(Called::Output(output)) => tool_output(&output),
+        Ok(Called::Task { task }) => format!("goes on as task {} of {}", task.id, task.server),
+        Ok(Called::Asks { asks }) => questions(&asks.questions),
+        Err(_) => match output.read() {
+            Ok(TaskNews::Output(output)) => tool_output(&output),
+            Ok(TaskNews::Failed(why)) => format!("failed: {}", cut(&why, FAILURE_CHARS)),
+            Ok(TaskNews::Lost(why)) => format!("lost: {}", cut(&why, FAILURE_CHARS)),
+            Ok(TaskNews::Asks(asked)) => questions(&asked),
+            Err(_) => short(output),
+        },
+    }
+}
+
+fn tool_output(output: &ToolOutput) -> String {
+    let text = cut(&output.text, SHOWN_CHARS);
+    if output.is_error { format!("error: {text}") } else { text }
+}
+
+fn questions(asked: &[Asked]) -> String {
+    let messages: Vec<_> = asked
+        .iter()
+        .map(|asked| format!("{:?}", cut(&asked.question.message, SHOWN_CHARS)))
+        .collect();
+    format!("asks {}", messages.join(", "))
 }
 
 fn model_result(output: &Payload) -> String {

@@ -17,7 +17,7 @@ pub trait Function: Send + Sync + 'static {
     fn run(&self, ctx: Context, input: Payload) -> BoxFuture<'static, Result<Payload, Failure>>;
 
     /// What completed steps have left running elsewhere, and how to stop it. Called once the task is
-    /// to be cancelled and [`Function::run`] was dropped, in whatever process ends the task, and again
+    /// cancelled or out of time and [`Function::run`] was dropped, in whatever process ends the task, and again
     /// where that process dies.
     fn cancelled(&self, _past: &Past) -> Option<Left> {
         None

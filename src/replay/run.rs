@@ -129,7 +129,7 @@ fn call(task: TaskId, key: &str, step: &Step) -> Option<Call> {
     let outcome = match &step.state {
         StepState::Completed(output) => match output.read() {
             Ok(Called::Output(output)) => Some(Ok(output)),
-            Ok(Called::Task { .. }) => None,
+            Ok(Called::Task { .. } | Called::Asks { .. }) => None,
             // The outcome of a built-in tool is its text alone.
             Err(_) => {
                 let text = output.read().unwrap_or_default();

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use relight::agent::models::{ModelsConfig, Registry};
 use relight::agent::{
     AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Model, Models, OpenModel, Outcome,
-    Pinned, Prices, Request, Servers, Tool, ToolOutput, Toolbox,
+    Pinned, Prices, RemoteTask, Request, Servers, TaskDialect, TaskNews, Tool, ToolOutput, Toolbox,
 };
-use relight::durable::{Builder, StartTask};
+use relight::durable::{Builder, Look, StartTask};
 use relight::journal::{Effect, Failure, Payload, TaskId};
 
 use crate::power::Site;
@@ -42,7 +42,7 @@ replies:
   - text: "{{results.look_up}}; {{results.reserve}}; {{results.charge}}; {{results.ship}}"
 "#;
 
-/// A toolbox whose tools take effect in the test's ledger.
+/// A toolbox whose tools take effect in the test's ledger. One goes on as a task.
 struct FakeToolbox(Hand);
 
 #[async_trait]
@@ -69,7 +69,29 @@ impl Toolbox for FakeToolbox {
 
     async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
         self.0.effect(call.idempotency_key).await;
+        if call.tool == "ship" {
+            let task = RemoteTask {
+                server: call.server.to_owned(),
+                id: call.idempotency_key.to_owned(),
+                dialect: TaskDialect::Extension,
+                poll_interval_ms: None,
+                ttl_ms: None,
+                session: None,
+            };
+            return Ok(Called::Task { task });
+        }
         Ok(Called::Output(ToolOutput { text: format!("{} done", call.tool), is_error: false }))
+    }
+
+    async fn look(
+        &self,
+        _: &Servers,
+        task: &RemoteTask,
+        _: &[String],
+    ) -> Result<Look<TaskNews>, Failure> {
+        self.0.look(&task.id).await;
+        let output = ToolOutput { text: "ship done".to_owned(), is_error: false };
+        Ok(Look::Done(TaskNews::Output(output)))
     }
 }
 

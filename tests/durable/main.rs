@@ -19,6 +19,7 @@ mod names;
 mod outage;
 mod own;
 mod panics;
+mod polls;
 mod retries;
 mod shutdown;
 mod sizes;

@@ -100,6 +100,7 @@ impl Place {
             arguments: &arguments,
             idempotency_key: key,
             as_task: false,
+            answers: None,
         };
         tools.call(call).await?.output()
     }

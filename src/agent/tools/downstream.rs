@@ -14,14 +14,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{FutureExt, join_all};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::Bench;
-use crate::agent::{Asked, Called, Pinned, RemoteTask, TaskNews, Tool, ToolOutput, Toolbox};
-use crate::durable::{Context, Left, Look, Past, Question};
+use crate::agent::{
+    Answers, Asked, Called, Pinned, RemoteTask, Round, TaskNews, Tool, ToolOutput, Toolbox,
+};
+use crate::durable::{Answer, Context, Left, Look, Past, Question};
 use crate::journal::{Failure, FailureKind, History, Step, StepKind, StepState};
 use crate::limits;
 
@@ -106,18 +109,47 @@ async fn put(
     n: usize,
     asked: &Asked,
 ) -> Result<(), Failure> {
-    let step = |what: &str| if n == 0 { what.to_owned() } else { format!("{what}-{}", n + 1) };
-    let Asked { key, question: Question { message, schema } } = asked;
-    let question = Question { message: format!("{name} asks: {message}"), schema: schema.clone() };
-    let answer = &scope.ask(&step("question"), &question).await?;
-    let servers = bench.agent.servers();
+    let answer = &ask(scope, name, n, asked).await?;
+    let (servers, key) = (bench.agent.servers(), &asked.key);
     scope
-        .idempotent(step("answer"))
+        .idempotent(numbered("answer", n))
         .kind(StepKind::Tool)
         .input(&serde_json::json!({"task": task.id, "key": key, "answer": answer}))
         .retry(bench.agent.retry())
         .run(|_| bench.toolbox.answer(servers, task, key, answer))
         .await
+}
+
+/// Puts the questions that a tool has before it begins, side by side.
+///
+/// # Errors
+/// When a recorded answer cannot be read.
+pub(super) async fn answers(
+    scope: &Context,
+    tool: &Tool,
+    round: Round,
+) -> Result<Answers, Failure> {
+    let name = format!("{}/{}", tool.server, tool.name);
+    let Round { questions, state } = round;
+    if questions.is_empty() {
+        scope.sleep("pause", Duration::from_millis(limits::POLL_MS)).await?;
+    }
+    let asks = questions.iter().enumerate().map(|(n, asked)| ask(scope, &name, n, asked));
+    let answers: Vec<_> = join_all(asks).await.into_iter().collect::<Result<_, _>>()?;
+    let by_key = questions.into_iter().map(|asked| asked.key).zip(answers).collect();
+    Ok(Answers { by_key, state })
+}
+
+/// Puts a question as ours, and says whose it is.
+async fn ask(scope: &Context, name: &str, n: usize, asked: &Asked) -> Result<Answer, Failure> {
+    let Question { message, schema } = &asked.question;
+    let question = Question { message: format!("{name} asks: {message}"), schema: schema.clone() };
+    scope.ask(&numbered("question", n), &question).await
+}
+
+/// The names of steps side by side.
+fn numbered(step: &str, n: usize) -> String {
+    if n == 0 { step.to_owned() } else { format!("{step}-{}", n + 1) }
 }
 
 /// The calls of a cancelled task that go on as tasks at their servers, and how those are told.

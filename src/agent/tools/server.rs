@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::{Bench, Call, downstream};
-use crate::agent::{Called, InDoubt, Invocation, Tool, ToolOutput};
+use crate::agent::{Answers, Called, InDoubt, Invocation, Tool, ToolOutput};
 use crate::durable::Doubt;
 use crate::journal::{Failure, FailureKind, StepKind};
 use crate::limits;
@@ -44,11 +44,15 @@ async fn answer(
     tool: &Tool,
     doubt: InDoubt,
 ) -> Result<ToolOutput, Failure> {
-    let mut lost = 0;
-    loop {
-        let task = match make(bench, call, tool, doubt).await? {
+    let (mut lost, mut answers) = (0, None);
+    for _ in 0..limits::REMOTE_TASK_ROUNDS {
+        let task = match make(bench, call, tool, doubt, answers.as_ref()).await? {
             Called::Output(output) => return Ok(output),
             Called::Task { task } => task,
+            Called::Asks { asks } => {
+                answers = Some(downstream::answers(&call.scope(), tool, asks).await?);
+                continue;
+            }
         };
         match downstream::follow(bench, &call.scope(), tool, &task).await {
             Err(failure)
@@ -61,6 +65,7 @@ async fn answer(
             outcome => return outcome,
         }
     }
+    Err(Failure::is_final("the tool asks and asks, and does not begin"))
 }
 
 /// The step that is the call itself. A task that it leads to is found again by its outcome, so the
@@ -70,16 +75,23 @@ async fn make(
     call: &Call<'_>,
     tool: &Tool,
     doubt: InDoubt,
+    answers: Option<&Answers>,
 ) -> Result<Called, Failure> {
     let Call { turn, step, arguments, .. } = call;
     let servers = bench.agent.servers();
+    let mut input =
+        json!({"tool": format!("{}/{}", tool.server, tool.name), "arguments": arguments});
+    if let Some(answers) = answers {
+        input["answers"] = json!(answers);
+    }
     turn.step(step.as_str(), bench.agent.effect_of(tool))
         .kind(StepKind::Tool)
-        .input(&json!({"tool": format!("{}/{}", tool.server, tool.name), "arguments": arguments}))
+        .input(&input)
         .retry(bench.agent.retry())
         .in_doubt(if doubt == InDoubt::Retry { Doubt::Rerun } else { Doubt::Fail })
         .run(|attempt| async move {
-            // A call that is made again because its task was lost goes by the first one's key.
+            // A call that is made again, with answers or because its task was lost, goes by the first
+            // one's key.
             let key = attempt.idempotency_key.split('#').next().unwrap_or_default();
             let call = Invocation {
                 servers,
@@ -88,6 +100,7 @@ async fn make(
                 arguments,
                 idempotency_key: key,
                 as_task: tool.as_task,
+                answers,
             };
             bench.toolbox.call(call).await
         })

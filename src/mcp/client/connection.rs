@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::child::LastWords;
-use super::desk::{Client, Desk};
+use super::desk::{Client, Desk, result};
 use super::http::Session;
 use super::outcome::{Fate, called, fate};
 use super::wire::Handed;
@@ -142,7 +142,14 @@ impl Connection {
             request.extensions.insert(handed.clone());
             ClientRequest::CustomRequest(request)
         } else {
-            let params = CallToolRequestParams::new(call.tool.to_owned()).with_arguments(arguments);
+            let mut params =
+                CallToolRequestParams::new(call.tool.to_owned()).with_arguments(arguments);
+            if let Some(answers) = call.answers {
+                let answered = answers.by_key.iter();
+                let answered = answered.map(|(key, answer)| (key.clone(), json!(result(answer))));
+                params.input_responses = Some(answered.collect());
+                params.request_state.clone_from(&answers.state);
+            }
             let mut request = CallToolRequest::new(params);
             request.extensions.insert(handed.clone());
             ClientRequest::CallToolRequest(request)

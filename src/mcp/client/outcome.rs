@@ -11,8 +11,8 @@ use rmcp::transport::streamable_http_client::{
     AuthRequiredError, HttpStatusError, InsufficientScopeError, StreamableHttpError,
 };
 
-use super::tasks::{created_experimental, created_extension};
-use crate::agent::{Called, ToolOutput};
+use super::tasks::{asked, created_experimental, created_extension};
+use crate::agent::{Called, Round, ToolOutput};
 use crate::journal::Failure;
 use crate::limits;
 
@@ -144,7 +144,7 @@ fn root(error: &(dyn StdError + 'static)) -> String {
     innermost.to_string()
 }
 
-/// What a call led to: the tool's answer, or a task of the server.
+/// What a call led to: the tool's answer, its questions, or a task of the server.
 pub(super) fn called(result: ServerResult, server: &str, what: &str) -> Result<Called, Failure> {
     let task = match result {
         ServerResult::CallToolResult(result) => return output(result, what).map(Called::Output),
@@ -154,11 +154,12 @@ pub(super) fn called(result: ServerResult, server: &str, what: &str) -> Result<C
         }
         ServerResult::CreateTaskResult(created) => Some(created_extension(server, created)),
         ServerResult::CustomResult(created) => created_experimental(server, &created.0),
-        ServerResult::InputRequiredResult(_) => {
-            return Err(Failure::is_final(format!(
-                "{what}: the tool asks for input before it begins, which relight does not pass on; \
-                 nothing was done"
-            )));
+        ServerResult::InputRequiredResult(wanted) => {
+            let requests = wanted.input_requests.unwrap_or_default();
+            let questions = asked(&requests, &[])
+                .map_err(|why| Failure::is_final(format!("{what} does not begin: {why}")))?;
+            let asks = Round { questions, state: wanted.request_state };
+            return Ok(Called::Asks { asks });
         }
         _ => None,
     };

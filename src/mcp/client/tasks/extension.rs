@@ -73,7 +73,10 @@ pub(super) async fn look(
 }
 
 /// The questions that are new, or what is asked of us that we do not do.
-fn asked(requests: &InputRequests, answered: &[String]) -> Result<Vec<Asked>, String> {
+pub(in crate::mcp::client) fn asked(
+    requests: &InputRequests,
+    answered: &[String],
+) -> Result<Vec<Asked>, String> {
     let new = requests.iter().filter(|(key, _)| !answered.contains(key));
     new.map(|(key, request)| match request {
         InputRequest::Elicitation(form) => desk::question(&form.params)

@@ -19,7 +19,7 @@ use crate::journal::Failure;
 use crate::limits;
 
 pub(super) use experimental::created as created_experimental;
-pub(super) use extension::created as created_extension;
+pub(super) use extension::{asked, created as created_extension};
 
 /// Why a request about a task came to nothing.
 enum Trouble {

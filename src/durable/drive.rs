@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
+use serde::Deserialize;
 use tracing::{debug, error, info, warn};
 
 use super::context::child_id;
@@ -16,7 +17,7 @@ use super::step::bounded;
 use super::{Context, Cursor, deadline};
 use crate::journal::{
     Deadline, Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result,
-    Signal, StepKind, StepState, Wake,
+    Signal, Step, StepKind, StepState, Wake,
 };
 use crate::limits;
 
@@ -307,10 +308,10 @@ async fn cancel_children(live: &Live) -> Result<()> {
 /// Why a task was ended from outside and what it had done by then, for a person.
 fn last_word(why: String, history: &History) -> String {
     let named = |wanted: fn(&StepState) -> bool| {
-        let once = history.steps().filter(|(_, step)| {
-            step.effect == Effect::Once && matches!(step.kind, StepKind::Run | StepKind::Tool)
+        let effects = history.steps().filter(|(_, step)| {
+            step.effect != Effect::Pure && matches!(step.kind, StepKind::Run | StepKind::Tool)
         });
-        let named = once.filter(|(_, step)| wanted(&step.state)).map(|(key, _)| key);
+        let named = effects.filter(|(_, step)| wanted(&step.state)).map(label);
         named.collect::<Vec<_>>().join(", ")
     };
     let took_effect = |state: &StepState| matches!(state, StepState::Completed(_));
@@ -330,6 +331,18 @@ fn last_word(why: String, history: &History) -> String {
         }
     }
     message
+}
+
+/// A step as a person is told of it: a tool's call with the tool's name.
+fn label((key, step): (&str, &Step)) -> String {
+    #[derive(Deserialize)]
+    struct Call {
+        tool: String,
+    }
+    match step.shown.as_ref().map(Payload::read) {
+        Some(Ok(Call { tool })) if step.kind == StepKind::Tool => format!("{key} ({tool})"),
+        _ => key.to_owned(),
+    }
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -6,6 +6,7 @@ mod budget;
 mod conversation;
 pub mod definition;
 mod duration;
+pub(crate) mod expand;
 mod model;
 pub mod models;
 pub(crate) mod nearest;

@@ -8,6 +8,7 @@ mod budgets;
 mod calls;
 mod cancel;
 mod doubt;
+mod http;
 mod models;
 mod time;
 

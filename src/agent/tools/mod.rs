@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 
 use self::naming::named;
 use super::model::{ToolCall, ToolSpec};
-use super::{Definition, Schema, Tool, Toolbox};
+use super::{Definition, Invocation, Schema, Tool, ToolOutput, Toolbox};
 use crate::durable::{Context, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
 use crate::limits;
 
-pub(super) use self::built_in::BUILT_IN;
 pub use self::built_in::BuiltIn;
+pub(super) use self::built_in::{BUILT_IN, Web};
 
 /// The step that lists the tools of the agent's servers, and the built-in ones.
 pub const LISTING_STEP: &str = "tools";
@@ -30,6 +30,7 @@ pub const LISTING_STEP: &str = "tools";
 /// The tools that one run has.
 pub(super) struct Bench {
     toolbox: Arc<dyn Toolbox>,
+    web: Arc<Web>,
     agent: Arc<Definition>,
     /// By the name that the model is told.
     tools: BTreeMap<String, Offered>,
@@ -67,6 +68,7 @@ impl Bench {
     pub(super) async fn set_up(
         ctx: &Context,
         toolbox: Arc<dyn Toolbox>,
+        web: Arc<Web>,
         agent: Arc<Definition>,
     ) -> Result<Self, Failure> {
         let (servers, built_ins) = (agent.servers(), agent.built_ins());
@@ -96,7 +98,7 @@ impl Bench {
             listed.into_iter().filter(|tool| agent.allows(&tool.server, &tool.name)).collect();
         let tools = named(allowed).into_iter().map(|(name, tool)| (name, Offered::new(tool)));
         let tools = tools.collect();
-        Ok(Self { toolbox, agent, tools })
+        Ok(Self { toolbox, web, agent, tools })
     }
 
     /// The tools as the model is told of them.
@@ -107,6 +109,17 @@ impl Bench {
             input_schema: tool.input_schema.clone(),
         };
         self.tools.iter().map(spec).collect()
+    }
+
+    /// Calls whoever a tool belongs to, once.
+    ///
+    /// # Errors
+    /// As [`Toolbox::call`].
+    async fn reach(&self, call: Invocation<'_>) -> Result<ToolOutput, Failure> {
+        match self.agent.http() {
+            Some(rules) if call.server == BUILT_IN => self.web.call(rules, call).await,
+            _ => self.toolbox.call(call).await,
+        }
     }
 
     /// Runs a reply's calls side by side. The results are in the order of the calls.
@@ -131,7 +144,7 @@ impl Bench {
                 let call = Call { turn, step, call, arguments: &arguments };
                 match offered.by {
                     By::Server => server::call(self, call, &offered.tool).await,
-                    By::BuiltIn(built_in) => built_in.call(call).await,
+                    By::BuiltIn(built_in) => built_in.call(self, call, &offered.tool).await,
                 }
             }
             Err(complaint) => refuse(turn, step, call, complaint).await,

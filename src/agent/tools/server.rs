@@ -21,14 +21,12 @@ pub(super) async fn call(bench: &Bench, call: Call<'_>, tool: &Tool) -> Result<S
         .kind(StepKind::Tool)
         .input(&json!({"tool": format!("{}/{}", tool.server, tool.name), "arguments": arguments}))
         .retry(bench.agent.retry())
+        .timeout(bench.agent.timeout_of(tool))
         .in_doubt(if doubt == InDoubt::Retry { Doubt::Rerun } else { Doubt::Fail })
         .run(|attempt| async move {
             let (server, tool) = (tool.server.as_str(), tool.name.as_str());
             let idempotency_key = attempt.idempotency_key.as_str();
-            bench
-                .toolbox
-                .call(Invocation { servers, server, tool, arguments, idempotency_key })
-                .await
+            bench.reach(Invocation { servers, server, tool, arguments, idempotency_key }).await
         })
         .await;
     match outcome {

@@ -224,6 +224,25 @@ pub const TRANSCRIPT_MESSAGE_MIN_BYTES: usize = 200;
 /// is in the replies to it.
 pub const TRANSCRIPT_MESSAGE_MAX_BYTES: usize = 8 * 1024;
 
+/// How long a request of the tool `http_request` may take, redirects and body included, where the
+/// agent's file says nothing else: what takes longer is no answer to wait for within a turn.
+pub const HTTP_TOOL_MS: u64 = 60_000;
+
+/// How long such a request may take to connect. Only within this time is it sure that the server has
+/// not seen it.
+pub const HTTP_TOOL_CONNECT_MS: u64 = 10_000;
+
+/// How much of an answer's body is read where the agent's file says nothing else. A model is shown
+/// [`TOOL_TEXT_SHOWN_BYTES`] of it.
+pub const HTTP_TOOL_BYTES: u64 = 1024 * 1024;
+
+/// The most that an agent's file may ask for: a quarter of [`PAYLOAD_MAX_BYTES`], because the text is
+/// escaped as JSON.
+pub const HTTP_TOOL_MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Redirects that are followed one after another: more than that is a loop, as a rule.
+pub const HTTP_TOOL_REDIRECTS: usize = 5;
+
 /// How many replies in a row may say nothing at all before the run fails.
 pub const EMPTY_REPLIES_MAX: u32 = 3;
 

@@ -237,11 +237,11 @@ fn mistakes_in_the_shape_of_the_file() {
     );
     check_text(
         "---\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, not empty",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, timeout, http, not empty",
     );
     check_text(
         "---\n- name\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, not a list",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, timeout, http, not a list",
     );
     check("model: [a\ntools: b", "a.md:5: not well formed: illegal placement of ':' indicator");
     check(
@@ -266,7 +266,7 @@ fn mistakes_in_keys() {
     check("Modle: x", r#"a.md:4: unknown key "Modle"; did you mean "model"?"#);
     check(
         "permissionMode: plan",
-        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry"#,
+        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, timeout, http"#,
     );
     check(
         "budget: {walltime: 1h, money: 3}",

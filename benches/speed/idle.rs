@@ -85,7 +85,8 @@ impl Drop for Server {
     }
 }
 
-fn resident_kb(process: u32) -> Result<u32, Error> {
+/// What a process has in memory.
+pub(crate) fn resident_kb(process: u32) -> Result<u32, Error> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next());

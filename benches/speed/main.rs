@@ -9,9 +9,12 @@
 //! result is the median of its rounds, a ratio that of each round's own. All files are under
 //! `target/`, on a real disk. The program fails where a bar is not met.
 
+mod cancel;
 mod growth;
 mod idle;
+mod parked;
 mod replay;
+mod served;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;
@@ -25,12 +28,14 @@ use support::{Error, floor, report, stats, tokio};
 
 type Measure = fn(&Path) -> Result<Vec<Row>, Error>;
 
-const MEASURES: [(&str, Measure); 5] = [
+const MEASURES: [(&str, Measure); 7] = [
     ("step", steps::one_task),
     ("parallel", steps::many_tasks),
     ("replay", replay::replay),
     ("growth", growth::growth),
     ("idle", idle::idle),
+    ("parked", parked::parked),
+    ("cancel", cancel::cancel),
 ];
 
 fn main() -> Result<ExitCode, Error> {

@@ -8,6 +8,7 @@ mod compaction;
 mod conversation;
 pub mod definition;
 mod duration;
+pub(crate) mod expand;
 mod model;
 pub mod models;
 pub(crate) mod nearest;

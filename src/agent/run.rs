@@ -15,7 +15,7 @@ use super::budget::Spent;
 use super::compaction::{self, Plan, Window};
 use super::conversation::Conversation;
 use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
-use super::tools::{self, Bench};
+use super::tools::{self, Bench, Web};
 use super::{Definition, Prices, Schema, Settings, Toolbox};
 use crate::durable::{Context, Function, Left, Past, StartTask, TimeLimit};
 use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
@@ -51,18 +51,29 @@ impl Pinned {
 pub struct AgentLoop {
     models: Arc<dyn Models>,
     toolbox: Arc<dyn Toolbox>,
+    web: Arc<Web>,
 }
 
 impl AgentLoop {
     /// A loop that reaches models and tools through these.
     pub fn new(models: Arc<dyn Models>, toolbox: Arc<dyn Toolbox>) -> Self {
-        Self { models, toolbox }
+        Self { models, toolbox, web: Arc::new(Web::new(Box::new(|_| None))) }
+    }
+
+    /// The same, with what the `${VAR}`s of an agent's HTTP headers stand for.
+    #[must_use]
+    pub fn with_variables(
+        self,
+        variables: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { web: Arc::new(Web::new(Box::new(variables))), ..self }
     }
 }
 
 impl Function for AgentLoop {
     fn run(&self, ctx: Context, input: Payload) -> BoxFuture<'static, Result<Payload, Failure>> {
         let (models, toolbox) = (Arc::clone(&self.models), Arc::clone(&self.toolbox));
+        let web = Arc::clone(&self.web);
         Box::pin(async move {
             let pinned = ctx
                 .definition()
@@ -74,7 +85,7 @@ impl Function for AgentLoop {
                 Failure::new(FailureKind::Mismatch, message)
             })?;
             let agent = Arc::new(agent);
-            let bench = Bench::set_up(&ctx, toolbox, Arc::clone(&agent)).await?;
+            let bench = Bench::set_up(&ctx, toolbox, web, Arc::clone(&agent)).await?;
             let run = Run::new(ctx, agent, names, prices, models, &bench);
             run.to_the_end(&bench, &input).await
         })

@@ -41,9 +41,10 @@ impl Host {
             settings.openai.api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned()));
         let models = Registry::new(ModelsConfig { openai, script_dir: PathBuf::new() });
         let variables = environment.clone();
-        let downstream =
-            Arc::new(Downstream::new(move |name: &str| variables.get(name).or_else(|| ours(name))));
-        let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _);
+        let variables = move |name: &str| variables.get(name).or_else(|| ours(name));
+        let downstream = Arc::new(Downstream::new(variables.clone()));
+        let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _)
+            .with_variables(variables);
         let builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
         let builder = if runs == Runs::Own { builder.only_own() } else { builder };
         Ok(Self { runtime: builder.start().await?, downstream })

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
+use serde::Deserialize;
 use tracing::{debug, error, info, warn};
 
 use super::context::child_id;
@@ -16,7 +17,7 @@ use super::step::bounded;
 use super::{Context, Cursor, deadline, past};
 use crate::journal::{
     Deadline, Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result,
-    Signal, StepKind, StepState, Wake,
+    Signal, Step, StepKind, StepState, Wake,
 };
 use crate::limits;
 
@@ -315,10 +316,10 @@ async fn cancel_children(live: &Live) -> Result<()> {
 /// steps that have left something running elsewhere.
 fn last_word(why: String, history: &History, left: &[String]) -> String {
     let named = |wanted: &dyn Fn(&str, &StepState) -> bool| {
-        let once = history.steps().filter(|(_, step)| {
-            step.effect == Effect::Once && matches!(step.kind, StepKind::Run | StepKind::Tool)
+        let effects = history.steps().filter(|(_, step)| {
+            step.effect != Effect::Pure && matches!(step.kind, StepKind::Run | StepKind::Tool)
         });
-        let named = once.filter(|(key, step)| wanted(key, &step.state)).map(|(key, _)| key);
+        let named = effects.filter(|(key, step)| wanted(key, &step.state)).map(label);
         named.collect::<Vec<_>>().join(", ")
     };
     let is_left = |key: &str| left.iter().any(|left| left == key);
@@ -340,6 +341,18 @@ fn last_word(why: String, history: &History, left: &[String]) -> String {
         }
     }
     message
+}
+
+/// A step as a person is told of it: a tool's call with the tool's name.
+fn label((key, step): (&str, &Step)) -> String {
+    #[derive(Deserialize)]
+    struct Call {
+        tool: String,
+    }
+    match step.shown.as_ref().map(Payload::read) {
+        Some(Ok(Call { tool })) if step.kind == StepKind::Tool => format!("{key} ({tool})"),
+        _ => key.to_owned(),
+    }
 }
 
 pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

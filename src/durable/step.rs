@@ -115,8 +115,8 @@ impl<'a> StepBuilder<'a> {
 
     /// Sets how long an attempt may take. One that takes longer is dropped, and counts as a failure
     /// that may be tried again; for [`Effect::Once`] it is in doubt.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
         self
     }
 

@@ -2,6 +2,29 @@
 
 use super::*;
 
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_let_go_of() {
+    let charge = r#"{"order":"A1","amount_cents":5}"#;
+    let bench =
+        Bench::new([Answer::calls(&[("c1", "charge_card", charge)]), Answer::says("I will look.")])
+            .await;
+    let hold = bench.dir.path().join("hold");
+    std::fs::write(&hold, "").unwrap();
+    let till = format!(
+        "mcpServers: {{till: {{command: \"${{RELIGHT}}\", args: [till, --ledger, \"${{LEDGER}}\", \
+         --pause-after-effect, \"charge_card={}\"]}}}}",
+        hold.display()
+    );
+    // Long enough for a till to start, on a machine that has much else to do.
+    let end =
+        bench.run(&format!("{till}\nin_doubt: tell\ntimeout: {{till/charge_card: 5s}}")).await;
+    assert_eq!(end, "completed \"I will look.\"");
+    let told = bench.messages(1).pop().unwrap();
+    assert!(told.starts_with("tool: The outcome of this call is unknown"), "{told}");
+    assert!(told.contains("had no outcome after 5s"), "{told}");
+    assert_eq!(bench.ledger(), ["charge_card"]);
+}
+
 const CHARGE: &str = r#"{"order":"A1","amount_cents":5}"#;
 
 #[tokio::test]

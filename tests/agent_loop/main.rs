@@ -7,8 +7,10 @@ mod answers;
 mod background;
 mod budgets;
 mod calls;
+mod cancel;
 mod compaction;
 mod doubt;
+mod http;
 mod long_output;
 mod models;
 mod time;
@@ -77,7 +79,9 @@ impl Bench {
         let base_url = Some(server.base_url().to_owned());
         let openai = OpenAiConfig { base_url, timeouts, ..OpenAiConfig::default() };
         let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone() });
-        let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _);
+        let token = |name: &str| (name == "TOKEN").then(|| "hunter2".to_owned());
+        let agents =
+            AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _).with_variables(token);
         let store = Arc::new(Sqlite::open(&dir.join("journal.db")).unwrap());
         let mut builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
         if let Some(clock) = clock {

@@ -4,13 +4,13 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relight::durable::{Builder, Context, StepBuilder};
+use relight::durable::{Builder, Context, Question, RetryPolicy, StepBuilder};
 use relight::journal::{
-    Error, Event, Failure, FailureKind, Lease, Payload, Record, RunnerId, Sent, Signal, Store,
-    TaskId,
+    Error, Event, Failure, FailureKind, Lease, Payload, Record, RunnerId, Sent, Signal, Status,
+    StepState, Store, TaskId,
 };
 
-use crate::bench::{Log, Process, events, history, parked};
+use crate::bench::{Log, Process, events, history, parked, until};
 use crate::faulty::{Call, Faulty};
 use crate::scratch::{Scratch, within};
 use crate::valve::Valve;
@@ -94,6 +94,62 @@ async fn a_parked_task_is_cancelled_at_once() {
     parked(&**process.runtime.store(), task).await;
     process.runtime.cancel(task, None).await.unwrap();
     assert_eq!(process.cancelled(task).await, "cancelled");
+}
+
+#[tokio::test]
+async fn a_task_that_asks_is_cancelled_at_once() {
+    let scratch = Scratch::new();
+    let process = Process::start(scratch.open(), |builder| {
+        builder.function("f", |ctx: Context, (): ()| async move {
+            let schema = Payload::of(&serde_json::json!({"type": "object"}))?;
+            ctx.ask("sure", &Question { message: "Sure?".to_owned(), schema }).await
+        })
+    })
+    .await;
+    let store = process.runtime.store();
+    // Both while it is in memory, and once it is parked.
+    for is_parked in [false, true] {
+        let task = process.task("f", &()).await;
+        until(&**store, task, "the question is put", |task| {
+            task.status == Status::InputRequired && task.runner.is_none() == is_parked
+        })
+        .await;
+        process.runtime.cancel(task, None).await.unwrap();
+        assert_eq!(process.cancelled(task).await, "cancelled");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_another_attempt_is_cancelled_at_once() {
+    let scratch = Scratch::new();
+    let process = Process::start(scratch.open(), |builder| {
+        builder.function("f", |ctx: Context, (): ()| async move {
+            let retry = RetryPolicy { attempts: 2, first_ms: 3_600_000, max_ms: 3_600_000 };
+            let busy = |_| async { Err(Failure::transient("busy")) };
+            ctx.once("charge").retry(retry).run::<(), _, _>(busy).await
+        })
+    })
+    .await;
+    let store = process.runtime.store();
+    for is_parked in [false, true] {
+        let task = process.task("f", &()).await;
+        let failed = async {
+            loop {
+                let history = history(&**store, task).await;
+                let runner = store.task(task).await.unwrap().unwrap().runner;
+                let state = history.step("charge").map(|step| &step.state);
+                if matches!(state, Some(StepState::Waiting { .. })) && runner.is_none() == is_parked
+                {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        within("the attempt has failed", failed).await;
+        process.runtime.cancel(task, None).await.unwrap();
+        // The attempt is known not to have taken effect.
+        assert_eq!(process.cancelled(task).await, "cancelled");
+    }
 }
 
 #[tokio::test]

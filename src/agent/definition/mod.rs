@@ -7,20 +7,26 @@
 
 pub(crate) mod document;
 mod front_matter;
+mod http;
 mod parse;
 mod pattern;
 mod policy;
 mod rules;
 mod schema;
 pub(crate) mod servers;
+mod timeouts;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use document::{Error, Problem};
+pub use http::{HttpMethod, HttpRules};
 pub use pattern::{NoPattern, ToolPattern};
 pub use policy::{Budget, InDoubt};
 
 use self::pattern::{PerTool, of_tool};
+use self::timeouts::Timeouts;
 use super::tools::BUILT_IN;
 use super::{BuiltIn, Servers, Settings, Tool};
 use crate::durable::RetryPolicy;
@@ -53,6 +59,10 @@ pub struct Definition {
     effects: PerTool<Effect>,
     #[serde(default)]
     retry: RetryPolicy,
+    #[serde(default, skip_serializing_if = "Timeouts::is_nothing")]
+    timeouts: Timeouts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    http: Option<HttpRules>,
     input_schema: Payload,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output_schema: Option<Payload>,
@@ -159,9 +169,18 @@ impl Definition {
             .is_none_or(|tools| tools.iter().any(|pattern| pattern.matches(server, tool)))
     }
 
-    /// The built-in tools that it has: those that `tools` names, or all.
+    /// Where it may go over HTTP; `None` where it has no `http_request`.
+    pub fn http(&self) -> Option<&HttpRules> {
+        self.http.as_ref()
+    }
+
+    /// The built-in tools that it has: those that `tools` names, or all. `http_request` is there only
+    /// where the file says what it may do.
     pub fn built_ins(&self) -> Vec<BuiltIn> {
-        let has = |built_in: &BuiltIn| self.allows(BUILT_IN, built_in.name());
+        let has = |built_in: &BuiltIn| {
+            self.allows(BUILT_IN, built_in.name())
+                && (*built_in != BuiltIn::HttpRequest || self.http.is_some())
+        };
         BuiltIn::ALL.into_iter().filter(has).collect()
     }
 
@@ -177,6 +196,11 @@ impl Definition {
     /// annotations.
     pub fn effect_of(&self, tool: &Tool) -> Effect {
         of_tool(&self.effects, &tool.server, &tool.name).unwrap_or(tool.effect)
+    }
+
+    /// How long one attempt at a call of this tool may take; `None` where the file does not say.
+    pub fn timeout_of(&self, tool: &Tool) -> Option<Duration> {
+        self.timeouts.of(&tool.server, &tool.name)
     }
 
     /// What becomes of a call of this tool whose outcome is unknown.

@@ -2,13 +2,13 @@
 
 use super::document::{Error, Fields, Node, Problems, Value};
 use super::policy::Budget;
-use super::{Definition, front_matter, rules, schema, servers};
+use super::{Definition, front_matter, http, rules, schema, servers, timeouts};
 use crate::agent::{Servers, Settings};
 use crate::durable::RetryPolicy;
 use crate::limits;
 
 /// The keys of the front matter, in the order in which people are told of them.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "name",
     "description",
     "model",
@@ -24,6 +24,8 @@ const KEYS: [&str; 15] = [
     "in_doubt",
     "effects",
     "retry",
+    "timeout",
+    "http",
 ];
 
 /// Keys that this version does not have.
@@ -55,6 +57,7 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     let mut mentioned = Vec::new();
     let (in_doubt, in_doubt_of) = rules::in_doubt(&fields, &mut mentioned, problems);
     let effects = rules::effects(&fields, &mut mentioned, problems);
+    let timeouts = timeouts::timeouts(&fields, &mut mentioned, problems);
     let servers = servers::resolve(wanted, tools.as_deref(), &mentioned, project, problems);
     let models = models(&fields, problems);
     let budget_fields = budget_fields(&fields, problems);
@@ -64,6 +67,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     let context_tokens =
         fields.whole("contextTokens", limits::CONTEXT_TOKENS_MIN..=u64::MAX, problems);
     let retry = retry(&fields, problems);
+    let http = http::http(&fields, problems);
+    http::needed(http.as_ref(), tools.as_deref(), problems);
     let input_schema = schema::input(&fields, problems);
     let output_schema = schema::output(&fields, problems);
     if parts.prompt.is_empty() {
@@ -84,6 +89,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
         in_doubt_of,
         effects,
         retry,
+        timeouts,
+        http,
         input_schema: input_schema?,
         output_schema,
         system_prompt: parts.prompt.to_owned(),

@@ -39,7 +39,7 @@ pub(super) fn tools(fields: &Fields<'_>, problems: &mut Problems) -> Option<Vec<
     Some(tools)
 }
 
-fn mention(text: &str, line: u64, problems: &mut Problems) -> Option<Mention> {
+pub(super) fn mention(text: &str, line: u64, problems: &mut Problems) -> Option<Mention> {
     match ToolPattern::parse(text) {
         Ok(pattern) => Some(Mention { pattern, line }),
         Err(error) => {
@@ -119,7 +119,7 @@ pub(super) fn effects(
 }
 
 /// One word of a few.
-fn choice<T: Copy>(
+pub(super) fn choice<T: Copy>(
     name: &str,
     words: &[(&str, T)],
     node: &Node,

@@ -140,7 +140,7 @@ pub(super) fn quote(text: &str) -> String {
 ///
 /// `retry-after-ms`, or `Retry-After` (RFC 9110, section 10.2.3) in seconds or as a date. A date is
 /// read against the answer's own `Date`, so that neither side's clock matters.
-pub(super) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
+pub(in crate::agent) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     if let Some(wait_ms) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
         return to_ms(wait_ms);

@@ -15,6 +15,7 @@ mod openai;
 mod registry;
 pub mod script;
 
+pub(super) use fault::retry_after_ms;
 pub use openai::{OpenAi, OpenAiConfig, Timeouts};
 pub use registry::{ModelsConfig, Registry};
 pub use secrecy::SecretString;

@@ -19,12 +19,12 @@ use serde_json::{Value, json};
 use self::long::LongTexts;
 use self::naming::named;
 use super::model::{ToolCall, ToolSpec};
-use super::{Definition, Schema, Tool, Toolbox};
+use super::{Called, Definition, Invocation, Schema, Tool, Toolbox};
 use crate::durable::{Context, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
 
-pub(super) use self::built_in::BUILT_IN;
 pub use self::built_in::BuiltIn;
+pub(super) use self::built_in::{BUILT_IN, Web};
 pub(super) use self::downstream::left;
 
 /// The step that lists the tools of the agent's servers, and the built-in ones.
@@ -33,6 +33,7 @@ pub const LISTING_STEP: &str = "tools";
 /// The tools that one run has.
 pub(super) struct Bench {
     toolbox: Arc<dyn Toolbox>,
+    web: Arc<Web>,
     agent: Arc<Definition>,
     /// By the name that the model is told.
     tools: BTreeMap<String, Offered>,
@@ -75,6 +76,7 @@ impl Bench {
     pub(super) async fn set_up(
         ctx: &Context,
         toolbox: Arc<dyn Toolbox>,
+        web: Arc<Web>,
         agent: Arc<Definition>,
     ) -> Result<Self, Failure> {
         let (servers, built_ins) = (agent.servers(), agent.built_ins());
@@ -107,7 +109,7 @@ impl Bench {
         let long = LongTexts::new(agent.context_tokens(), |name| tools.contains_key(name));
         let tool = long.tool();
         let read_more = (tool.name.clone(), Offered { by: By::LongTexts, ..Offered::new(tool) });
-        Ok(Self { toolbox, agent, tools, long, read_more })
+        Ok(Self { toolbox, web, agent, tools, long, read_more })
     }
 
     /// The tools as the model is told of them, and last the one to read on with.
@@ -124,6 +126,19 @@ impl Bench {
     /// Whether the last of [`Bench::specs`] is to be offered: once a text was shown cut.
     pub(super) fn offers_read_more(&self) -> bool {
         self.long.is_offered()
+    }
+
+    /// Calls whoever a tool belongs to, once.
+    ///
+    /// # Errors
+    /// As [`Toolbox::call`].
+    async fn reach(&self, call: Invocation<'_>) -> Result<Called, Failure> {
+        match self.agent.http() {
+            Some(rules) if call.server == BUILT_IN => {
+                self.web.call(rules, call).await.map(Called::Output)
+            }
+            _ => self.toolbox.call(call).await,
+        }
     }
 
     /// Runs a reply's calls side by side. The results are in the order of the calls.
@@ -158,7 +173,7 @@ impl Bench {
                 let call = Call { turn, step, call, arguments: &arguments };
                 match offered.by {
                     By::Server => server::call(self, call, &offered.tool).await,
-                    By::BuiltIn(built_in) => built_in.call(call).await,
+                    By::BuiltIn(built_in) => built_in.call(self, call, &offered.tool).await,
                     By::LongTexts => self.long.read_on(call, shown_bytes).await,
                 }
             }

@@ -88,6 +88,7 @@ async fn make(
         .kind(StepKind::Tool)
         .input(&input)
         .retry(bench.agent.retry())
+        .timeout(bench.agent.timeout_of(tool))
         .in_doubt(if doubt == InDoubt::Retry { Doubt::Rerun } else { Doubt::Fail })
         .run(|attempt| async move {
             // A call that is made again, with answers or because its task was lost, goes by the first
@@ -102,7 +103,7 @@ async fn make(
                 as_task: tool.as_task,
                 answers,
             };
-            bench.toolbox.call(call).await
+            bench.reach(call).await
         })
         .await
 }

@@ -29,7 +29,8 @@ use futures_util::future::{BoxFuture, Shared, join_all};
 use tokio_util::sync::CancellationToken;
 
 use self::connection::Connection;
-use self::expand::{Env, expand};
+use self::expand::expand;
+use crate::agent::expand::Env;
 use crate::agent::{
     Called, Invocation, RemoteTask, ServerConfig, Servers, TaskNews, Tool, Toolbox,
 };

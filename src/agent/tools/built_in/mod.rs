@@ -3,12 +3,14 @@
 //! Each is made of steps: what it does survives a crash as a server's tool does, and what a model
 //! gets wrong is told to it.
 
+mod http_request;
 mod time;
 
 use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 
-use super::Call;
+pub(in crate::agent) use self::http_request::Web;
+use super::{Bench, Call, server};
 use crate::agent::Tool;
 use crate::journal::{Effect, Failure, Payload};
 
@@ -23,17 +25,20 @@ pub enum BuiltIn {
     Sleep,
     /// Waits until a time.
     WaitUntil,
+    /// Makes an HTTP request.
+    HttpRequest,
 }
 
 impl BuiltIn {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Sleep, Self::WaitUntil];
+    pub const ALL: [Self; 3] = [Self::Sleep, Self::WaitUntil, Self::HttpRequest];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sleep => "sleep",
             Self::WaitUntil => "wait_until",
+            Self::HttpRequest => "http_request",
         }
     }
 
@@ -52,6 +57,7 @@ impl BuiltIn {
         match self {
             Self::Sleep => time::sleep_tool(),
             Self::WaitUntil => time::wait_until_tool(),
+            Self::HttpRequest => http_request::tool(),
         }
     }
 
@@ -64,10 +70,19 @@ impl BuiltIn {
     ///
     /// # Errors
     /// What the model has no say in: the task ends with it.
-    pub(super) async fn call(self, call: Call<'_>) -> Result<String, Failure> {
+    pub(super) async fn call(
+        self,
+        bench: &Bench,
+        call: Call<'_>,
+        tool: &Tool,
+    ) -> Result<String, Failure> {
         match self {
             Self::Sleep => time::sleep(call).await,
             Self::WaitUntil => time::wait_until(call).await,
+            Self::HttpRequest => {
+                let tool = http_request::of_call(tool, call.arguments);
+                server::call(bench, call, &tool).await
+            }
         }
     }
 }

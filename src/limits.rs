@@ -141,6 +141,16 @@ pub const LAST_WORDS_MS: u64 = 500;
 /// How much of a tool's text a model is shown. The journal keeps all of it.
 pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
 
+/// Fields of one form that a model makes. More are not read by anybody.
+pub const FORM_FIELDS: usize = 20;
+
+/// How often a person is shown one form again because what they filled in cannot be used. Programs
+/// fill in forms too, and make the same mistake for ever.
+pub const FORM_TRIES: u32 = 5;
+
+/// How much of what a check tool says stands in a question. It is there to be read.
+pub const CHECK_SAID_BYTES: usize = 4 * 1024;
+
 /// How many replies in a row may say nothing at all before the run fails.
 pub const EMPTY_REPLIES_MAX: u32 = 3;
 

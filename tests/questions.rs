@@ -13,7 +13,7 @@ use serde_json::json;
 
 fn question(message: &str) -> Question {
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}});
-    Question { message: message.to_owned(), schema: Payload::of(&schema).unwrap() }
+    Question::new(message, Payload::of(&schema).unwrap())
 }
 
 async fn both(ctx: Context, _: ()) -> Result<Vec<Answer>, Failure> {

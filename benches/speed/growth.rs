@@ -132,12 +132,13 @@ impl Toolbox for World {
             description: Some("Reads a file".to_owned()),
             input_schema: Payload::of(&serde_json::json!({"type": "object"}))?,
             effect: Effect::Once,
+            destructive_hint: None,
         }])
     }
 
     async fn call(&self, _: Invocation<'_>) -> Result<ToolOutput, Failure> {
         let text = (0..OUTPUT_BYTES).map(|_| self.character()).collect();
-        Ok(ToolOutput { text, is_error: false })
+        Ok(ToolOutput { text, is_error: false, ..ToolOutput::default() })
     }
 }
 

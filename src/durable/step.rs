@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::live::{Halt, Live, trim};
 use super::{Ask, Context, Decision, RetryPolicy};
-use crate::journal::{Effect, Event, Failure, FailureKind, Hash, Payload, StepKind};
+use crate::journal::{Effect, Event, Failure, FailureKind, Hash, Payload, StepKind, TaskId};
 use crate::limits;
 
 /// What to do about a [`Effect::Once`] step that may have taken effect without its outcome being
@@ -36,8 +36,8 @@ pub enum Doubt {
 pub struct Attempt {
     /// From 1.
     pub number: u32,
-    /// Task id and step key: the same on every attempt, after every crash. To be handed to the other
-    /// side, so that it can tell a repetition from a new request.
+    /// Task id and step key, unless the step was given another: the same on every attempt, after every
+    /// crash. To be handed to the other side, so that it can tell a repetition from a new request.
     pub idempotency_key: String,
 }
 
@@ -54,6 +54,7 @@ pub struct StepBuilder<'a> {
     shown: Option<Payload>,
     retry: RetryPolicy,
     doubt: Doubt,
+    idempotency_key: Option<String>,
     unreadable: Option<String>,
 }
 
@@ -68,6 +69,7 @@ impl<'a> StepBuilder<'a> {
             shown: None,
             retry: RetryPolicy::default(),
             doubt: Doubt::default(),
+            idempotency_key: None,
             unreadable: None,
         }
     }
@@ -111,6 +113,13 @@ impl<'a> StepBuilder<'a> {
         self
     }
 
+    /// Runs the step under this idempotency key instead of its own: it is the same request as an
+    /// earlier step's, made once more. See [`Context::idempotency_key`].
+    pub fn idempotency_key(mut self, key: String) -> Self {
+        self.idempotency_key = Some(key);
+        self
+    }
+
     /// Runs the step, or answers from the journal.
     ///
     /// The code may run several times over the life of the task: after a failure that may be retried,
@@ -139,7 +148,9 @@ impl<'a> StepBuilder<'a> {
         let open = ctx.open(&name).await;
         let ask =
             Ask { kind: self.kind, effect: self.effect, input: self.input, shown: self.shown };
-        let rules = Rules { ask, retry: self.retry, doubt: self.doubt };
+        let idempotency_key =
+            self.idempotency_key.unwrap_or_else(|| idempotency_key(ctx.task_id(), &open.key));
+        let rules = Rules { ask, retry: self.retry, doubt: self.doubt, idempotency_key };
         let output = rules.settle(&open.live, &open.key, &mut code).await?;
         read(&open.key, &output)
     }
@@ -167,10 +178,16 @@ pub(super) fn read<T: DeserializeOwned>(key: &str, output: &Payload) -> Result<T
     })
 }
 
+/// What a step's attempts carry to the other side unless it is told otherwise.
+pub(super) fn idempotency_key(task: TaskId, key: &str) -> String {
+    format!("{task}/{key}")
+}
+
 struct Rules {
     ask: Ask,
     retry: RetryPolicy,
     doubt: Doubt,
+    idempotency_key: String,
 }
 
 impl Rules {
@@ -200,7 +217,7 @@ impl Rules {
                 let message = format!(
                     "step {key:?} was started and its outcome was not recorded: it may have taken effect"
                 );
-                return self.fail(live, key, Failure::in_doubt(message)).await;
+                return live.fail(key, Failure::in_doubt(message)).await;
             }
         };
         loop {
@@ -213,7 +230,7 @@ impl Rules {
             let wait_ms = self
                 .may_retry(&failure)
                 .then(|| self.retry.wait_ms(live.seed, key, number, &failure));
-            let Some(Some(wait_ms)) = wait_ms else { return self.fail(live, key, failure).await };
+            let Some(Some(wait_ms)) = wait_ms else { return live.fail(key, failure).await };
             let retry_at_ms = live.shared.clock.now_ms().saturating_add_unsigned(wait_ms);
             live.record(Event::StepAttemptFailed {
                 key: key.to_owned(),
@@ -267,7 +284,7 @@ impl Rules {
         if effect == Effect::Once {
             live.commit().await;
         }
-        let idempotency_key = format!("{}/{key}", live.lease.task);
+        let idempotency_key = self.idempotency_key.clone();
         let output = with_late_commit(live, code(Attempt { number, idempotency_key })).await?;
         let output = Payload::of(&output).map_err(|error| {
             Failure::is_final(format!("the outcome of step {key:?} has no JSON form: {error}"))
@@ -276,18 +293,6 @@ impl Rules {
         live.record(Event::StepCompleted { key: key.to_owned(), output: output.clone() });
         live.commit().await;
         Ok(output)
-    }
-
-    async fn fail(
-        &self,
-        live: &Arc<Live>,
-        key: &str,
-        failure: Failure,
-    ) -> Result<Payload, Failure> {
-        let _running = live.running();
-        live.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
-        live.commit().await;
-        Err(failure)
     }
 }
 

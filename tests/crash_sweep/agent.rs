@@ -56,6 +56,7 @@ impl Toolbox for FakeToolbox {
             description: None,
             input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
             effect,
+            destructive_hint: None,
         };
         let tools = [
             ("look_up", Effect::Pure),
@@ -68,7 +69,11 @@ impl Toolbox for FakeToolbox {
 
     async fn call(&self, call: Invocation<'_>) -> Result<ToolOutput, Failure> {
         self.0.effect(call.idempotency_key).await;
-        Ok(ToolOutput { text: format!("{} done", call.tool), is_error: false })
+        Ok(ToolOutput {
+            text: format!("{} done", call.tool),
+            is_error: false,
+            ..ToolOutput::default()
+        })
     }
 }
 

@@ -78,7 +78,7 @@ impl Toolbox for FakeToolbox {
 }
 
 /// The scripted model, with every call of it in the ledger.
-struct Metered<M>(M, Hand);
+pub(crate) struct Metered<M>(pub(crate) M, pub(crate) Hand);
 
 impl Models for Metered<Registry> {
     fn open(&self, model: &str) -> Result<OpenModel, Failure> {

@@ -54,10 +54,12 @@ impl Context {
     /// Asks a person and waits for the answer, for weeks if need be.
     ///
     /// # Errors
-    /// When the name is too long, or a recorded answer cannot be read.
+    /// When the name or the question is too long, or a recorded answer cannot be read.
     pub async fn ask(&self, name: &str, question: &Question) -> Result<Answer, Failure> {
-        let open = self.open(&self.scoped(name)?).await;
+        let name = self.scoped(name)?;
         let shown = Payload::of(question)?;
+        step::bounded(&shown, || format!("question {name:?}"))?;
+        let open = self.open(&name).await;
         let ask = Ask {
             kind: StepKind::Question,
             effect: Effect::Pure,

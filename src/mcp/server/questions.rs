@@ -60,3 +60,30 @@ pub(super) async fn answer(
         Err(error) => Err(ErrorData::invalid_params(error.to_string(), None)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::journal::Payload;
+
+    /// What a model may ask for must reach a client as it is.
+    #[test]
+    fn every_form_that_ask_user_takes_is_an_elicitation() {
+        let fields = json!({
+            "count": {"type": "integer", "minimum": 1, "maximum": 9, "default": 2},
+            "day": {"type": "string", "format": "date", "title": "Day"},
+            "mail": {"type": "string", "format": "email", "minLength": 3, "maxLength": 80},
+            "share": {"type": "number", "minimum": 0.5, "maximum": 1.5, "default": 0.75},
+            "site": {"type": "string", "format": "uri", "description": "Where"},
+            "size": {"type": "string", "enum": ["s", "m"], "default": "m", "title": "Size"},
+            "sure": {"type": "boolean", "default": false},
+            "when": {"type": "string", "format": "date-time"},
+        });
+        let schema = json!({"type": "object", "properties": fields, "required": ["count"]});
+        let question = Question::new("m", Payload::of(&schema).unwrap());
+        let shown: Value = json!(elicitation("k", &question).unwrap());
+        assert_eq!(shown["params"]["requestedSchema"], schema);
+    }
+}

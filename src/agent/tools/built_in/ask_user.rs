@@ -161,8 +161,10 @@ impl Field {
         if bounds().next().is_some() && !is_number {
             return Err("only a number or an integer has a minimum or maximum.".to_owned());
         }
-        if self.kind == Kind::Integer && bounds().any(|bound| !bound.is_i64()) {
-            return Err("an integer's minimum and maximum are integers.".to_owned());
+        // JSON Schema takes 1.0 for an integer, and clients do not.
+        let default = self.default.iter().filter_map(Value::as_number);
+        if self.kind == Kind::Integer && bounds().chain(default).any(|number| !number.is_i64()) {
+            return Err("an integer's minimum, maximum and default are integers.".to_owned());
         }
         let schema = serde_json::to_value(self).map_err(|error| error.to_string())?;
         let form = Schema::of_form(&schema)?;
@@ -236,7 +238,11 @@ mod tests {
         );
         wrong(
             json!({"type": "integer", "minimum": 0.5}),
-            "an integer's minimum and maximum are integers.",
+            "an integer's minimum, maximum and default are integers.",
+        );
+        wrong(
+            json!({"type": "integer", "default": 1.0}),
+            "an integer's minimum, maximum and default are integers.",
         );
         wrong(
             json!({"type": "string", "enum": ["a", "b"], "default": "c"}),

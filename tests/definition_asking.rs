@@ -23,7 +23,8 @@ fn check(lines: &str, expected: &str) {
 fn tool(server: &str, name: &str, effect: Effect, destructive_hint: Option<bool>) -> Tool {
     let (server, name) = (server.to_owned(), name.to_owned());
     let input_schema = Payload::null();
-    Tool { server, name, description: None, input_schema, effect, destructive_hint }
+    let (description, as_task) = (None, false);
+    Tool { server, name, description, input_schema, effect, destructive_hint, as_task }
 }
 
 #[test]

@@ -73,25 +73,6 @@ impl Spent {
         Ok(room.map(|room| u32::try_from(room).unwrap_or(u32::MAX)))
     }
 
-    /// Whether time is left.
-    ///
-    /// # Errors
-    /// When the wall time is over.
-    pub(super) fn check_time(
-        budget: &Budget,
-        began_at_ms: i64,
-        now_ms: i64,
-    ) -> Result<(), Failure> {
-        let Some(bound_ms) = budget.wall_time_ms else { return Ok(()) };
-        let spent_ms = now_ms.saturating_sub(began_at_ms);
-        if spent_ms >= i64::try_from(bound_ms).unwrap_or(i64::MAX) {
-            let seconds = |ms: u64| ms / 1_000;
-            let spent = seconds(u64::try_from(spent_ms).unwrap_or_default());
-            return Err(over(format!("{spent} s of {} s are over", seconds(bound_ms)), "wallTime"));
-        }
-        Ok(())
-    }
-
     /// Takes in what a call cost.
     pub(super) fn add(&mut self, prices: &Prices, model: &str, input_tokens: u64, reply: &Reply) {
         let usage = reply.usage.unwrap_or_else(|| {

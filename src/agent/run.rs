@@ -4,17 +4,20 @@
 //! costs at most the step that was under way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::background;
 use super::budget::Spent;
+use super::compaction::{self, Plan, Window};
 use super::conversation::Conversation;
-use super::model::{Finish, Models, Reply, Request, ToolSpec};
-use super::tools::Bench;
+use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
+use super::tools::{self, Bench};
 use super::{Definition, Prices, Schema, Settings, Toolbox};
-use crate::durable::{Context, Function, StartTask};
+use crate::durable::{Context, Function, Left, Past, StartTask, TimeLimit};
 use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
 use crate::limits;
 
@@ -38,6 +41,8 @@ impl Pinned {
         let mut start = StartTask::new(AGENT_FUNCTION, self.agent.name(), arguments);
         // All of it came from text and has a JSON form.
         start.definition = Payload::of(self).ok();
+        let set_by = Some("budget.wallTime".to_owned());
+        start.time_limit = self.agent.budget().wall_time_ms.map(|ms| TimeLimit { ms, set_by });
         start
     }
 }
@@ -74,6 +79,10 @@ impl Function for AgentLoop {
             run.to_the_end(&bench, &input).await
         })
     }
+
+    fn cancelled(&self, past: &Past) -> Option<Left> {
+        tools::left(&self.toolbox, past)
+    }
 }
 
 struct Run {
@@ -83,9 +92,10 @@ struct Run {
     names: Vec<String>,
     prices: Prices,
     system: String,
+    /// The tools, and last the one to read on with, which is offered only once a text was cut.
     tools: Vec<ToolSpec>,
-    /// The hash of what every request of this run has in common.
-    base: Hash,
+    /// The hash of what every request of this run has in common: without that last tool, and with it.
+    base: [Hash; 2],
     output: Option<Schema>,
 }
 
@@ -105,7 +115,9 @@ impl Run {
             system.push_str("\n\nGive your final answer as one JSON value that fits this JSON Schema, with nothing around it:\n");
             system.push_str(&schema.to_string());
         }
-        let common = serde_json::to_vec(&tools).unwrap_or_default();
+        let hash_of =
+            |tools| Hash::of(&serde_json::to_vec::<[ToolSpec]>(tools).unwrap_or_default());
+        let base = [hash_of(&tools[..tools.len().saturating_sub(1)]), hash_of(&tools)];
         Self {
             ctx,
             models,
@@ -113,7 +125,7 @@ impl Run {
             prices,
             system,
             tools,
-            base: Hash::of(&common),
+            base,
             output: schema.and_then(|schema| Schema::new(&schema).ok()),
             agent,
         }
@@ -121,18 +133,13 @@ impl Run {
 
     async fn to_the_end(&self, bench: &Bench, input: &Payload) -> Result<Payload, Failure> {
         let mut talk = Conversation::new(&self.system, self.agent.first_message(input));
+        let mut window = Window::new(self.agent.context_tokens());
         let mut spent = Spent::default();
         let mut empty_replies = 0;
         for n in 1..=self.agent.max_turns() {
-            if self.agent.budget().wall_time_ms.is_some() {
-                Spent::check_time(
-                    &self.agent.budget(),
-                    self.ctx.created_at_ms(),
-                    self.ctx.now_ms().await?,
-                )?;
-            }
             let turn = self.ctx.scope(format!("turn-{n}"));
-            let reply = self.ask(&turn, n, &talk, &mut spent).await?;
+            let reply =
+                self.next_reply(&turn, n, bench, &mut talk, &mut window, &mut spent).await?;
             if !reply.calls.is_empty() {
                 let names: Vec<_> = reply.calls.iter().map(|call| call.name.as_str()).collect();
                 self.ctx.report(format!("turn {n}: {}; {}", names.join(", "), spent.words()));
@@ -163,14 +170,76 @@ impl Run {
         )))
     }
 
-    /// Asks the models in their order until one replies.
+    /// The reply to the conversation. It is shortened before it reaches what a model can read, and
+    /// once more where a model says that it is too long.
+    async fn next_reply(
+        &self,
+        turn: &Context,
+        n: u32,
+        bench: &Bench,
+        talk: &mut Conversation,
+        window: &mut Window,
+        spent: &mut Spent,
+    ) -> Result<Reply, Failure> {
+        if let Some(plan) = window.plan(talk) {
+            self.shorten(turn, n, talk, plan, spent).await?;
+        }
+        let may_shorten = talk.cut(0).is_some();
+        match self.ask(turn, n, &self.prompt(bench, talk), may_shorten, spent).await? {
+            Asked::Replied(reply) => return Ok(reply),
+            Asked::TooLong(_) => window.shrink_below(talk),
+        }
+        if let Some(plan) = window.plan_any(talk) {
+            self.shorten(turn, n, talk, plan, spent).await?;
+        }
+        match self.ask(turn, n, &self.prompt(bench, talk), false, spent).await? {
+            Asked::Replied(reply) => Ok(reply),
+            Asked::TooLong(why) => Err(Failure::is_final(why)),
+        }
+    }
+
+    /// Puts a summary in the place of what the plan leaves out, or a note where there is none. Costs
+    /// no turn.
+    async fn shorten(
+        &self,
+        turn: &Context,
+        n: u32,
+        talk: &mut Conversation,
+        plan: Plan,
+        spent: &mut Spent,
+    ) -> Result<(), Failure> {
+        let prompt = Prompt {
+            step: "compact",
+            system: compaction::SYSTEM_PROMPT,
+            messages: &plan.request,
+            tools: &[],
+            output_schema: None,
+            max_output_tokens: Some(plan.summary_tokens),
+            hash: plan.hash,
+            tokens: plan.tokens,
+        };
+        let text = match self.ask(turn, n, &prompt, false, spent).await {
+            Ok(Asked::Replied(Reply { text: Some(text), .. })) if !text.trim().is_empty() => {
+                compaction::summed_up(&text)
+            }
+            Ok(_) => compaction::left_out(&Failure::is_final("the summary was empty")),
+            Err(failure) if failure.kind == FailureKind::Mismatch => return Err(failure),
+            Err(failure) => compaction::left_out(&failure),
+        };
+        talk.sum_up(plan.cut, text);
+        Ok(())
+    }
+
+    /// Asks the models in their order until one replies. That a conversation is too long is the end
+    /// of it where it may be shortened, and otherwise what this one model has failed with.
     async fn ask(
         &self,
         turn: &Context,
         n: u32,
-        talk: &Conversation,
+        prompt: &Prompt<'_>,
+        may_shorten: bool,
         spent: &mut Spent,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Asked, Failure> {
         if self.names.is_empty() {
             return Err(Failure::is_final(
                 "no model is configured: set `model` in the agent's file, --model, RELIGHT_MODEL, or `model` in relight.yaml",
@@ -179,14 +248,16 @@ impl Run {
         let mut failures = Vec::new();
         for (i, name) in self.names.iter().enumerate() {
             self.ctx.report(format!("turn {n}: asking {name}; {}", spent.words()));
-            let step = if i == 0 { "model".to_owned() } else { format!("model-{}", i + 1) };
+            let step = prompt.step;
+            let step = if i == 0 { step.to_owned() } else { format!("{step}-{}", i + 1) };
             // A budget that is used up is so for every model of the list.
-            let settings = self.reserve(name, talk, spent)?;
-            match self.ask_one(turn, step, name, settings, talk, spent).await {
-                Ok(Reply { finish: Finish::Filtered, .. }) => {
+            let settings = self.reserve(name, prompt, spent)?;
+            match self.ask_one(turn, &step, name, &settings, prompt, spent).await {
+                Ok(Asked::Replied(Reply { finish: Finish::Filtered, .. })) => {
                     failures.push(format!("{name}: the provider withheld the reply"))
                 }
-                Ok(reply) => return Ok(reply),
+                Ok(Asked::TooLong(why)) if !may_shorten => failures.push(format!("{name}: {why}")),
+                Ok(asked) => return Ok(asked),
                 Err(failure) => failures.push(format!("{name}: {failure}")),
             }
         }
@@ -194,52 +265,99 @@ impl Run {
     }
 
     /// The settings of the next call: it may write no more than the budget has left.
-    fn reserve(&self, name: &str, talk: &Conversation, spent: &Spent) -> Result<Settings, Failure> {
+    fn reserve(&self, name: &str, prompt: &Prompt<'_>, spent: &Spent) -> Result<Settings, Failure> {
         let mut settings = self.agent.settings().clone();
-        let (reads, wanted) = (talk.estimated_tokens(), settings.max_output_tokens);
+        let (reads, wanted) = (prompt.tokens, prompt.max_output_tokens);
         settings.max_output_tokens =
             spent.reserve(&self.agent.budget(), &self.prices, name, reads, wanted)?;
         Ok(settings)
     }
 
+    /// Asks one model until it has replied, or failed for good. A call that the server took on and
+    /// lost is made again, as often as the agent's retry policy has it.
     async fn ask_one(
         &self,
         turn: &Context,
-        step: String,
+        step: &str,
         name: &str,
-        settings: Settings,
-        talk: &Conversation,
+        settings: &Settings,
+        prompt: &Prompt<'_>,
         spent: &mut Spent,
-    ) -> Result<Reply, Failure> {
-        let hash = self
-            .base
-            .then(talk.hash().bytes())
-            .then(name.as_bytes())
-            .then(&settings_bytes(&settings));
-        let shown = Payload::of(&json!({"model": name, "messages": talk.messages().len()})).ok();
-        let reply: Reply = turn
-            .idempotent(step)
+    ) -> Result<Asked, Failure> {
+        let retry = self.agent.retry();
+        let mut times_lost = 0;
+        loop {
+            let mut outcome = self.call(turn, step, name, settings, prompt).await?;
+            if let Outcome::Pending { pending } = &outcome {
+                let models = self.models.as_ref();
+                outcome = background::end(turn, step, models, name, pending, retry).await?;
+            }
+            match outcome {
+                Outcome::Reply(reply) => {
+                    spent.add(&self.prices, name, prompt.tokens, &reply);
+                    return Ok(Asked::Replied(reply));
+                }
+                Outcome::Lost { lost } => {
+                    times_lost += 1;
+                    if times_lost >= retry.attempts {
+                        return Err(lost);
+                    }
+                    let wait_ms = retry.backoff_ms(times_lost);
+                    turn.sleep(&format!("{step}/again"), Duration::from_millis(wait_ms)).await?;
+                }
+                Outcome::TooLong { too_long } => return Ok(Asked::TooLong(too_long)),
+                Outcome::Pending { pending } => {
+                    return Err(Failure::is_final(format!("{name} has not ended {pending}")));
+                }
+            }
+        }
+    }
+
+    /// Makes one call of a model, as a step.
+    async fn call(
+        &self,
+        turn: &Context,
+        step: &str,
+        name: &str,
+        settings: &Settings,
+        prompt: &Prompt<'_>,
+    ) -> Result<Outcome, Failure> {
+        let hash = prompt.hash.then(name.as_bytes()).then(&settings_bytes(settings));
+        let shown = Payload::of(&json!({"model": name, "messages": prompt.messages.len()})).ok();
+        turn.idempotent(step)
             .kind(StepKind::Model)
             .input_hash(hash, shown)
             .retry(self.agent.retry())
-            .run(|attempt| {
-                let settings = settings.clone();
-                async move {
-                    let model = self.models.open(name)?;
-                    let request = Request {
-                        model: model.name,
-                        system: self.system.clone(),
-                        messages: talk.messages().to_vec(),
-                        tools: self.tools.clone(),
-                        settings,
-                        idempotency_key: attempt.idempotency_key,
-                    };
-                    model.provider.call(&request).await
-                }
+            .run(|attempt| async move {
+                let model = self.models.open(name)?;
+                let request = Request {
+                    model: model.name,
+                    system: prompt.system.to_owned(),
+                    messages: prompt.messages.to_vec(),
+                    tools: prompt.tools.to_vec(),
+                    settings: settings.clone(),
+                    output_schema: prompt.output_schema.cloned(),
+                    idempotency_key: attempt.idempotency_key,
+                };
+                model.provider.call(&request).await
             })
-            .await?;
-        spent.add(&self.prices, name, talk.estimated_tokens(), &reply);
-        Ok(reply)
+            .await
+    }
+
+    /// What the agent's next turn asks.
+    fn prompt<'a>(&'a self, bench: &Bench, talk: &'a Conversation) -> Prompt<'a> {
+        let more = usize::from(bench.offers_read_more());
+        let tools = &self.tools[..self.tools.len().saturating_sub(1) + more];
+        Prompt {
+            step: "model",
+            system: &self.system,
+            messages: talk.messages(),
+            tools,
+            output_schema: self.agent.output_schema(),
+            max_output_tokens: self.agent.settings().max_output_tokens,
+            hash: self.base[more].then(talk.hash().bytes()),
+            tokens: talk.estimated_tokens(),
+        }
     }
 
     /// The run's result, or what to tell the model about its reply.
@@ -261,6 +379,29 @@ impl Run {
         }
         Payload::of(&value).map_err(|error| error.to_string())
     }
+}
+
+/// What came of asking.
+enum Asked {
+    Replied(Reply),
+    /// The conversation is longer than the model can read; by the server's own words.
+    TooLong(String),
+}
+
+/// What a model is asked, whichever of the list it is.
+struct Prompt<'a> {
+    /// The name of the step that asks the first model of the list.
+    step: &'static str,
+    system: &'a str,
+    messages: &'a [Message],
+    tools: &'a [ToolSpec],
+    output_schema: Option<&'a Payload>,
+    /// Bound on the tokens of the reply.
+    max_output_tokens: Option<u32>,
+    /// Of all of the above.
+    hash: Hash,
+    /// About how many tokens a model reads in it.
+    tokens: u64,
 }
 
 fn settings_bytes(settings: &Settings) -> Vec<u8> {

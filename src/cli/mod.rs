@@ -3,8 +3,10 @@
 mod asking;
 mod completions;
 mod demo;
+mod export;
 mod form;
 mod host;
+mod replay;
 mod run;
 mod screen;
 mod serve;
@@ -50,6 +52,10 @@ enum Command {
     /// List, show, watch, answer and cancel tasks
     #[command(subcommand)]
     Tasks(tasks::Command),
+    /// Write a task and its children as a recording: one file to replay, read and compare
+    Export(export::Args),
+    /// Replay recorded runs on the agents as they are now, and tell what differs
+    Replay(replay::Args),
     /// Check all agent files and settings
     Validate,
     /// Draw a bearer token for serving over HTTP
@@ -78,6 +84,8 @@ enum Error {
     Http(#[from] relight::mcp::server::HttpError),
     #[error(transparent)]
     Client(#[from] relight::mcp::TaskClientError),
+    #[error(transparent)]
+    Replay(#[from] relight::replay::Error),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -150,6 +158,8 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
         Command::Serve(args) => serve::serve(args, &settings()?, environment, screen).await,
         Command::Run(args) => run::run(args, &settings()?, environment, screen).await,
         Command::Tasks(command) => tasks::tasks(command, &settings()?, screen).await,
+        Command::Export(args) => export::export(&args, &settings()?, screen).await,
+        Command::Replay(args) => replay::replay(&args, &settings()?, screen).await,
         Command::Validate => validate::validate(&settings()?, screen),
         Command::Token(args) => token::token(&args, screen),
         Command::Completions(args) => completions::completions(&args, screen),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::file::SettingsFile;
 use super::{Environment, Error, Flags};
 use crate::agent::Prices;
+use crate::journal::Redaction;
 use crate::limits;
 
 /// The resolved configuration.
@@ -25,6 +26,8 @@ pub struct Settings {
     pub prices: Prices,
     /// How long a finished task is kept, in milliseconds from its creation.
     pub ttl_ms: u64,
+    /// What is taken out of an exported recording.
+    pub redaction: Redaction,
 }
 
 /// A value and what set it.
@@ -147,6 +150,7 @@ impl Settings {
             },
             prices: file.prices,
             ttl_ms: file.ttl_ms.unwrap_or(limits::TASK_TTL_MS),
+            redaction: file.redaction,
         })
     }
 }

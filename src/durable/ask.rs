@@ -66,7 +66,7 @@ impl Context {
             input: shown.hash(),
             shown: Some(shown),
         };
-        let until_ms = match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        let until_ms = match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
             Decision::Mismatch(mismatch) => {
                 return self.live.never(Halt::Mismatch(mismatch)).await;

@@ -111,6 +111,12 @@ impl Context {
         self.live.set_message(message.into());
     }
 
+    /// Whether the task is being cancelled: for code that is being dropped and has something to take
+    /// back outside. What a function decides must not follow from it.
+    pub fn is_being_cancelled(&self) -> bool {
+        self.live.cancel_reason().is_some()
+    }
+
     /// The time, in Unix milliseconds, as it was when this was first asked.
     ///
     /// # Errors
@@ -157,7 +163,7 @@ impl Context {
     ) -> Result<(), Failure> {
         let open = self.open(&self.scoped(name)?).await;
         let ask = Ask { kind: StepKind::Timer, effect: Effect::Pure, input, shown: None };
-        let until_ms = match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        let until_ms = match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return outcome.map(|_| ()),
             Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
             Decision::Resume { until_ms } => until_ms.unwrap_or_default(),
@@ -195,7 +201,7 @@ impl Context {
             input: Hash::of(function.as_bytes()).then(input.json().as_bytes()),
             shown: Payload::of(&serde_json::json!({"function": function})).ok(),
         };
-        match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
             Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
             Decision::Resume { .. } => {}
@@ -243,6 +249,7 @@ impl Context {
             owner_tasks_max: None,
             idempotency_key: None,
             ttl_ms: live.task.ttl_ms,
+            deadline: live.deadline.clone(),
             created_at_ms: live.shared.clock.now_ms(),
         })
     }
@@ -280,7 +287,7 @@ impl Context {
     }
 
     /// Commits that a timer or a child was started.
-    async fn start(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
+    pub(super) async fn start(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
         self.live.gate().await;
         let _running = self.live.running();
         self.record_start(key, ask, until_ms);

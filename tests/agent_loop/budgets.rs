@@ -38,13 +38,3 @@ async fn turns_are_counted() {
     assert!(end.starts_with("failed: no answer after 2 turns; raise `maxTurns`"), "{end}");
     assert_eq!(bench.server.asked().len(), 2);
 }
-
-#[tokio::test]
-async fn wall_time_is_over_at_the_next_turn() {
-    let bench = Bench::new([Answer::calls(&[("c1", "read_ledger", "{}")])]).await;
-    let end = bench.run(&format!("{TILL}\nbudget: {{wallTime: 1ms}}")).await;
-    assert!(
-        end.starts_with("failed: the budget is used up: ") && end.contains("budget.wallTime"),
-        "{end}"
-    );
-}

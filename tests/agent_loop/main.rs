@@ -6,10 +6,14 @@
 mod answers;
 mod approvals;
 mod asking;
+mod background;
 mod budgets;
 mod calls;
+mod compaction;
 mod doubt;
+mod long_output;
 mod models;
+mod time;
 
 #[path = "../support/model_server.rs"]
 mod model_server;
@@ -22,7 +26,7 @@ use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, Timeouts};
 use relight::agent::{
     AGENT_FUNCTION, AgentLoop, AnswerError, Definition, OpenQuestions, Pinned, Price, Prices,
 };
-use relight::durable::{Question, Runtime};
+use relight::durable::{ManualClock, Question, Runtime};
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{End, History, Payload, TaskId};
 use relight::mcp::client::Downstream;
@@ -41,31 +45,49 @@ pub(crate) struct Bench {
     pub(crate) server: ModelServer,
     pub(crate) runtime: Runtime,
     downstream: Arc<Downstream>,
+    clock: Option<ManualClock>,
 }
 
 impl Bench {
     /// Whose model server gives these answers, one a request.
     pub(crate) async fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let server = ModelServer::start(answers).await;
-        let (runtime, downstream) = Self::start(dir.path().to_owned(), &server).await;
-        Self { dir, server, runtime, downstream }
+        Self::with_clock(answers, None).await
     }
 
-    async fn start(dir: PathBuf, server: &ModelServer) -> (Runtime, Arc<Downstream>) {
+    /// And whose time is told by this clock.
+    pub(crate) async fn with_clock(
+        answers: impl IntoIterator<Item = Answer>,
+        clock: Option<ManualClock>,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = ModelServer::start(answers).await;
+        let path = dir.path().to_owned();
+        let (runtime, downstream) = Self::start(path, &server, clock.clone()).await;
+        Self { dir, server, runtime, downstream, clock }
+    }
+
+    async fn start(
+        dir: PathBuf,
+        server: &ModelServer,
+        clock: Option<ManualClock>,
+    ) -> (Runtime, Arc<Downstream>) {
         let ledger = dir.join("ledger.jsonl").display().to_string();
         let downstream = Arc::new(Downstream::new(move |name: &str| match name {
             "RELIGHT" => Some(env!("CARGO_BIN_EXE_relight").to_owned()),
             "LEDGER" => Some(ledger.clone()),
             _ => None,
         }));
-        let timeouts = Timeouts { stall_ms: 300, ..Timeouts::default() };
+        let timeouts =
+            Timeouts { stall_ms: 300, poll_first_ms: 1, poll_max_ms: 20, ..Timeouts::default() };
         let base_url = Some(server.base_url().to_owned());
         let openai = OpenAiConfig { base_url, timeouts, ..OpenAiConfig::default() };
         let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone() });
         let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _);
         let store = Arc::new(Sqlite::open(&dir.join("journal.db")).unwrap());
-        let builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
+        let mut builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
+        if let Some(clock) = clock {
+            builder = builder.clock(clock);
+        }
         (builder.start().await.unwrap(), downstream)
     }
 
@@ -75,7 +97,7 @@ impl Bench {
         self.runtime.store().close().await;
         self.downstream.close().await;
         let path = self.dir.path().to_owned();
-        (self.runtime, self.downstream) = Self::start(path, &self.server).await;
+        (self.runtime, self.downstream) = Self::start(path, &self.server, self.clock.clone()).await;
     }
 
     /// Starts an agent whose front matter has these further lines.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use relight::agent::models::{ModelsConfig, Registry};
 use relight::agent::{
-    AGENT_FUNCTION, AgentLoop, Definition, Invocation, Pinned, Prices, Servers, Tool, ToolOutput,
-    Toolbox,
+    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Pinned, Prices, Servers, Tool,
+    ToolOutput, Toolbox,
 };
 use relight::durable::{Builder, StartTask};
 use relight::journal::{Effect, Failure, Payload, TaskId};
@@ -55,20 +55,22 @@ impl Toolbox for FakeToolbox {
             input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
             effect: Effect::Once,
             destructive_hint: None,
+            as_task: false,
         };
         Ok(["charge", "ship", "find"].map(tool).into())
     }
 
-    async fn call(&self, call: Invocation<'_>) -> Result<ToolOutput, Failure> {
+    async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
         let (tool, key) = (call.tool, call.idempotency_key);
         if tool == "find" {
             self.0.look("find").await;
             let happened = self.0.world.effects().contains_key(key);
             let text = json!({"happened": happened, "result": "charge done"}).to_string();
-            return Ok(ToolOutput { text, ..ToolOutput::default() });
+            return Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }));
         }
         self.0.effect(key).await;
-        Ok(ToolOutput { text: format!("{tool} done"), ..ToolOutput::default() })
+        let text = format!("{tool} done");
+        Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }))
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Lost {
     pub(super) started_at_ms: Option<i64>,
     /// How many attempts at this call were lost before.
     pub(super) before: u32,
+    /// Whether the server had made a task of it, and lost that.
+    pub(super) of_task: bool,
 }
 
 /// What follows.
@@ -58,6 +60,10 @@ pub(super) async fn settle(
     let Lost { failure, .. } = &lost;
     match bench.agent.in_doubt_of(&tool.server, &tool.name) {
         InDoubt::Ask => ask(call, tool, &lost, &said).await,
+        // A call that was lost was made again by its own step already.
+        InDoubt::Retry if lost.of_task && lost.before < limits::LOST_TASK_CALLS => {
+            Ok(Settled::Again)
+        }
         InDoubt::Retry if check.is_some() => Ok(Settled::Again),
         InDoubt::Retry | InDoubt::Tell => Ok(unknown(failure, &said)),
         InDoubt::Fail => Err(Failure::in_doubt(format!(
@@ -120,8 +126,9 @@ async fn look(
                     tool: name,
                     arguments,
                     idempotency_key: &attempt.idempotency_key,
+                    as_task: false,
                 };
-                bench.toolbox.call(call).await.map(read)
+                bench.toolbox.call(call).await?.output().map(read)
             }
         })
         .await;

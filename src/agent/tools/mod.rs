@@ -7,6 +7,8 @@
 mod approve;
 mod built_in;
 mod doubt;
+mod downstream;
+mod long;
 mod naming;
 mod server;
 
@@ -17,15 +19,16 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use self::approve::Verdict;
+use self::long::LongTexts;
 use self::naming::named;
 use super::model::{ToolCall, ToolSpec};
 use super::{Definition, Schema, Tool, ToolPattern, Toolbox, Unanswered};
 use crate::durable::{Answer, Context, Question, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
-use crate::limits;
 
 pub(super) use self::built_in::BUILT_IN;
 pub use self::built_in::BuiltIn;
+pub(super) use self::downstream::left;
 
 /// The step that lists the tools of the agent's servers, and the built-in ones.
 pub const LISTING_STEP: &str = "tools";
@@ -38,6 +41,9 @@ pub(super) struct Bench {
     tools: BTreeMap<String, Offered>,
     /// Those that may settle a doubt. The model need not have them.
     checks: BTreeMap<ToolPattern, Offered>,
+    long: LongTexts,
+    /// What reads on in them.
+    read_more: (String, Offered),
 }
 
 struct Offered {
@@ -54,6 +60,8 @@ enum By {
     Server,
     /// relight itself.
     BuiltIn(BuiltIn),
+    /// The run's [`LongTexts`].
+    LongTexts,
 }
 
 impl Offered {
@@ -116,18 +124,27 @@ impl Bench {
         let allowed: Vec<Tool> =
             listed.into_iter().filter(|tool| agent.allows(&tool.server, &tool.name)).collect();
         let tools = named(allowed).into_iter().map(|(name, tool)| (name, Offered::new(tool)));
-        let tools = tools.collect();
-        Ok(Self { toolbox, agent, tools, checks })
+        let tools: BTreeMap<_, _> = tools.collect();
+        let long = LongTexts::new(agent.context_tokens(), |name| tools.contains_key(name));
+        let tool = long.tool();
+        let read_more = (tool.name.clone(), Offered { by: By::LongTexts, ..Offered::new(tool) });
+        Ok(Self { toolbox, agent, tools, checks, long, read_more })
     }
 
-    /// The tools as the model is told of them.
+    /// The tools as the model is told of them, and last the one to read on with.
     pub(super) fn specs(&self) -> Vec<ToolSpec> {
+        let (name, read_more) = &self.read_more;
         let spec = |(name, Offered { tool, .. }): (&String, &Offered)| ToolSpec {
             name: name.clone(),
             description: tool.description.clone(),
             input_schema: tool.input_schema.clone(),
         };
-        self.tools.iter().map(spec).collect()
+        self.tools.iter().chain([(name, read_more)]).map(spec).collect()
+    }
+
+    /// Whether the last of [`Bench::specs`] is to be offered: once a text was shown cut.
+    pub(super) fn offers_read_more(&self) -> bool {
+        self.long.is_offered()
     }
 
     /// Runs a reply's calls side by side. The results are in the order of the calls.
@@ -139,14 +156,24 @@ impl Bench {
         turn: &Context,
         calls: &[ToolCall],
     ) -> Result<Vec<String>, Failure> {
+        let shown_bytes = self.long.shown_bytes(calls.len());
         let steps = calls
             .iter()
             .enumerate()
-            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call));
-        join_all(steps).await.into_iter().collect()
+            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, shown_bytes));
+        let results: Result<Vec<_>, _> = join_all(steps).await.into_iter().collect();
+        // Together, and not each when it ends: what the next turn can read on must not depend on
+        // which call was faster.
+        results.map(|results| self.long.show(results))
     }
 
-    async fn call(&self, turn: &Context, step: String, call: &ToolCall) -> Result<String, Failure> {
+    async fn call(
+        &self,
+        turn: &Context,
+        step: String,
+        call: &ToolCall,
+        shown_bytes: usize,
+    ) -> Result<String, Failure> {
         let (offered, arguments) = match self.check(call) {
             Ok(found) => found,
             Err(complaint) => return refuse(turn, step, call, complaint).await,
@@ -154,31 +181,39 @@ impl Bench {
         let agent = self.agent.as_ref();
         let call = Call { agent, turn, step, call, arguments: &arguments };
         if !agent.wants_approval(&offered.tool) {
-            return Ok(shown(&self.make(call, offered).await?));
+            return self.make(call, offered, shown_bytes).await;
         }
         match approve::ask(&call, offered).await? {
-            Verdict::Approved => Ok(shown(&self.make(call, offered).await?)),
+            Verdict::Approved => self.make(call, offered, shown_bytes).await,
             Verdict::Changed(arguments) => {
                 let call = Call { arguments: &arguments, ..call };
-                let text = self.make(call, offered).await?;
+                let text = self.make(call, offered, shown_bytes).await?;
                 let arguments = arguments.json();
-                Ok(shown(&format!("A person changed the arguments to {arguments}.\n{text}")))
+                Ok(format!("A person changed the arguments to {arguments}.\n{text}"))
             }
             Verdict::Refused(why) => call.refuse(why).await,
         }
     }
 
     /// Makes a call that nothing stands against any more.
-    async fn make(&self, call: Call<'_>, offered: &Offered) -> Result<String, Failure> {
+    async fn make(
+        &self,
+        call: Call<'_>,
+        offered: &Offered,
+        shown_bytes: usize,
+    ) -> Result<String, Failure> {
         match offered.by {
             By::Server => server::call(self, call, &offered.tool).await,
             By::BuiltIn(built_in) => built_in.call(call).await,
+            By::LongTexts => self.long.read_on(call, shown_bytes).await,
         }
     }
 
     /// Finds the tool and reads the arguments, or says what is wrong with the call.
     fn check(&self, call: &ToolCall) -> Result<(&Offered, Payload), String> {
-        let Some(offered) = self.tools.get(&call.name) else {
+        let (name, read_more) = &self.read_more;
+        let read_more = (call.name == *name && self.long.is_offered()).then_some(read_more);
+        let Some(offered) = self.tools.get(&call.name).or(read_more) else {
             let names: Vec<_> = self.tools.keys().map(String::as_str).collect();
             return Err(format!(
                 "There is no tool {:?}. The tools are: {}.",
@@ -251,14 +286,4 @@ async fn refuse(
         .retry(RetryPolicy::none())
         .run(|_| std::future::ready(Ok(complaint.clone())))
         .await
-}
-
-/// A tool's text as the model sees it: cut where it is very long. The journal keeps all of it.
-fn shown(text: &str) -> String {
-    let max = limits::TOOL_TEXT_SHOWN_BYTES;
-    if text.len() <= max {
-        return text.to_owned();
-    }
-    let cut = text.floor_char_boundary(max);
-    format!("{}\n[cut: the first {cut} of {} bytes]", &text[..cut], text.len())
 }

@@ -1,11 +1,11 @@
-//! A call of a tool that a server offers: a step, and where its outcome is lost whatever it takes to
-//! settle that.
+//! A call of a tool that a server offers: a step, further ones where the server makes a task of it,
+//! and where its outcome is lost whatever it takes to settle that.
 
 use serde_json::json;
 
 use super::doubt::{Lost, Settled, settle};
-use super::{Bench, Call};
-use crate::agent::{InDoubt, Invocation, Tool, ToolOutput};
+use super::{Bench, Call, downstream};
+use crate::agent::{Called, InDoubt, Invocation, Tool};
 use crate::durable::{Context, Doubt};
 use crate::journal::{Failure, FailureKind, StepKind};
 
@@ -15,10 +15,16 @@ use crate::journal::{Failure, FailureKind, StepKind};
 /// When the outcome is in doubt and a person, or the agent's policy, ends the task for it.
 pub(super) async fn call(bench: &Bench, call: Call<'_>, tool: &Tool) -> Result<String, Failure> {
     let scope = call.scope();
-    let mut outcome = attempt(bench, &call, tool, call.turn, &call.step).await;
-    let mut started_at_ms = call.turn.started_at_ms(&call.step);
+    let (mut ctx, mut step) = (call.turn, call.step.clone());
     let mut before = 0;
     loop {
+        let made = make(bench, &call, tool, ctx, &step).await;
+        let of_task = matches!(made, Ok(Called::Task { .. }));
+        let outcome = match made {
+            Ok(Called::Output(output)) => Ok(output),
+            Ok(Called::Task { task }) => downstream::follow(bench, &scope, tool, &task).await,
+            Err(failure) => Err(failure),
+        };
         match outcome {
             Ok(output) if output.is_error => {
                 return Ok(format!("The tool reports an error: {}", output.text));
@@ -26,7 +32,8 @@ pub(super) async fn call(bench: &Bench, call: Call<'_>, tool: &Tool) -> Result<S
             Ok(output) => return Ok(output.text),
             Err(failure) if failure.kind == FailureKind::Mismatch => return Err(failure),
             Err(failure) if failure.kind == FailureKind::InDoubt => {
-                let lost = Lost { failure, started_at_ms, before };
+                let started_at_ms = ctx.started_at_ms(&step);
+                let lost = Lost { failure, started_at_ms, before, of_task };
                 match settle(bench, &call, tool, lost).await? {
                     Settled::Known(text) => return Ok(text),
                     Settled::Again => before += 1,
@@ -34,20 +41,20 @@ pub(super) async fn call(bench: &Bench, call: Call<'_>, tool: &Tool) -> Result<S
             }
             Err(failure) => return Ok(format!("The call failed: {failure}")),
         }
-        let step = format!("again-{before}");
-        outcome = attempt(bench, &call, tool, &scope, &step).await;
-        started_at_ms = scope.started_at_ms(&step);
+        (ctx, step) = (&scope, format!("again-{before}"));
     }
 }
 
-/// Makes the call as this step. All attempts at one call carry one idempotency key.
-async fn attempt(
+/// The step that is the call itself, by this name. A task that it leads to is found again by its
+/// outcome, so the call is never made for that a second time. All attempts at one call carry one
+/// idempotency key.
+async fn make(
     bench: &Bench,
     call: &Call<'_>,
     tool: &Tool,
     ctx: &Context,
     step: &str,
-) -> Result<ToolOutput, Failure> {
+) -> Result<Called, Failure> {
     let arguments = call.arguments;
     let doubt = bench.agent.in_doubt_of(&tool.server, &tool.name);
     let checked = bench.agent.check_of(&tool.server, &tool.name).is_some();
@@ -60,12 +67,15 @@ async fn attempt(
         .in_doubt(if rerun { Doubt::Rerun } else { Doubt::Fail })
         .idempotency_key(call.turn.idempotency_key(&call.step))
         .run(|attempt| async move {
-            let (server, tool) = (tool.server.as_str(), tool.name.as_str());
-            let idempotency_key = attempt.idempotency_key.as_str();
-            bench
-                .toolbox
-                .call(Invocation { servers, server, tool, arguments, idempotency_key })
-                .await
+            let call = Invocation {
+                servers,
+                server: &tool.server,
+                tool: &tool.name,
+                arguments,
+                idempotency_key: &attempt.idempotency_key,
+                as_task: tool.as_task,
+            };
+            bench.toolbox.call(call).await
         })
         .await
 }

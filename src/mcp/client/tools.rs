@@ -2,6 +2,7 @@
 
 use rmcp::model::ToolAnnotations;
 
+use super::seam;
 use crate::agent::Tool;
 use crate::journal::{Effect, Failure, Payload};
 
@@ -15,6 +16,7 @@ pub(super) fn translate(server: &str, tool: rmcp::model::Tool) -> Result<Tool, F
         server: server.to_owned(),
         effect: effect(tool.annotations.as_ref()),
         destructive_hint: tool.annotations.as_ref().and_then(|hints| hints.destructive_hint),
+        as_task: seam::supports_tasks(&tool),
         name: tool.name.into_owned(),
         description: tool.description.map(Into::into),
         input_schema,

@@ -310,15 +310,12 @@ pub const MODEL_POLL_FIRST_MS: u64 = 250;
 /// The longest wait between two such looks: what a reply may come later than it could.
 pub const MODEL_POLL_MAX_MS: u64 = 2_000;
 
-/// How long a response in the background is waited for before it is cancelled. Research models take
-/// hours; nothing is known to take longer.
+/// How long one process waits for a response in the background before it cancels it. Research models
+/// take hours; nothing is known to take longer.
 pub const MODEL_BACKGROUND_MS: u64 = 6 * 60 * 60 * 1000;
 
 /// The longest id of a response that is taken from a server. OpenAI's have some 55 bytes.
 pub const RESPONSE_ID_MAX_BYTES: usize = 256;
-
-/// How long a server may take to be told that a response is no longer wanted.
-pub const MODEL_CANCEL_MS: u64 = 10_000;
 
 /// Parameters that a server refused and that are remembered. Past it, all are forgotten and asked for
 /// again.

@@ -53,6 +53,18 @@ fn a_deadline_is_written_as_ever() {
     assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
 }
 
+/// These came after the golden file too.
+#[test]
+fn what_is_decided_by_hand_is_written_as_ever() {
+    for (event, text) in [
+        (Event::TaskResumed {}, r#"{"task_resumed":{}}"#),
+        (Event::DriftAccepted {}, r#"{"drift_accepted":{}}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Event>(text).unwrap(), event);
+    }
+}
+
 /// Tasks of all sorts: parked, with signals and large payloads, and one for each way to end.
 async fn write_sample(store: &dyn Store) {
     let parked = NewTask {

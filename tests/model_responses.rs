@@ -11,7 +11,7 @@
 mod model_server;
 
 use async_openai::types::responses::{CreateResponse, Response};
-use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, Timeouts};
+use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry};
 use relight::agent::{Message, Models, OpenModel, Outcome, Reply, Request, Settings, ToolSpec};
 use relight::journal::{Failure, Payload};
 use serde_json::{Value, json};
@@ -21,10 +21,8 @@ use model_server::{Answer, ModelServer, called, response, said};
 const KEY: &str = "sk-very-secret-0123456789";
 
 fn open(server: &ModelServer) -> OpenModel {
-    let timeouts =
-        Timeouts { poll_first_ms: 1, poll_max_ms: 4, background_ms: 60_000, ..Timeouts::default() };
     let base_url = Some(server.base_url().to_owned());
-    let openai = OpenAiConfig { base_url, api_key: Some(KEY.into()), timeouts };
+    let openai = OpenAiConfig { base_url, api_key: Some(KEY.into()), ..OpenAiConfig::default() };
     let registry = Registry::new(ModelsConfig { openai, ..ModelsConfig::default() });
     registry.open("openai-responses:tiny").unwrap()
 }
@@ -120,17 +118,19 @@ async fn a_call_is_created_in_the_background_and_the_request_is_as_documented() 
 #[tokio::test]
 async fn a_response_is_looked_at_until_it_has_ended() {
     let server = ModelServer::start([
-        Answer::response("resp_1", "queued", &[]),
         Answer::response("resp_1", "in_progress", &[]),
         Answer::response("resp_1", "completed", &[said("Hi.")]),
     ])
     .await;
-    let outcome = open(&server).provider.fetch("tiny", "resp_1").await;
+    let model = open(&server);
+    let pending = model.provider.fetch("tiny", "resp_1").await;
+    assert_eq!(show(pending, &server), r#"{"pending":"resp_1"}"#);
+    let ended = model.provider.fetch("tiny", "resp_1").await;
     let expected = r#"{"text":"Hi.","finish":"stop","usage":{"input_tokens":12,"output_tokens":3,"cached_tokens":4},"model":"served"}"#;
-    assert_eq!(show(outcome, &server), expected);
+    assert_eq!(show(ended, &server), expected);
     let asked: Vec<_> =
         server.asked().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect();
-    assert_eq!(asked, ["GET /v1/responses/resp_1"; 3]);
+    assert_eq!(asked, ["GET /v1/responses/resp_1"; 2]);
 }
 
 #[tokio::test]
@@ -291,19 +291,17 @@ async fn what_a_server_does_not_take_is_left_out_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_response_without_end_is_given_up_and_cancelled() {
-    let server = ModelServer::start([]).await;
-    server.always(Answer::response("resp_1", "in_progress", &[]));
-    let timeouts =
-        Timeouts { background_ms: 20, poll_first_ms: 1, poll_max_ms: 4, ..Timeouts::default() };
-    let base_url = Some(server.base_url().to_owned());
-    let openai = OpenAiConfig { base_url, timeouts, ..OpenAiConfig::default() };
-    let registry = Registry::new(ModelsConfig { openai, ..ModelsConfig::default() });
-    let model = registry.open("openai-responses:tiny").unwrap();
-    let outcome = show(model.provider.fetch("tiny", "resp_1").await, &server);
-    assert!(outcome.starts_with("final: ") && outcome.contains("was cancelled"), "{outcome}");
-    let last = server.asked().pop().unwrap();
-    assert_eq!(last.method + " " + &last.path, "POST /v1/responses/resp_1/cancel");
+async fn a_response_is_cancelled_by_its_id() {
+    let server = ModelServer::start([
+        Answer::response("resp_1", "cancelled", &[]),
+        Answer::status(500, "oops"),
+    ])
+    .await;
+    let model = open(&server);
+    model.provider.cancel("resp_1").await.unwrap();
+    assert!(model.provider.cancel("resp_1").await.is_err());
+    let asked = server.asked().remove(0);
+    assert_eq!(asked.method + " " + &asked.path, "POST /v1/responses/resp_1/cancel");
 }
 
 #[tokio::test]

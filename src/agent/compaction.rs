@@ -30,7 +30,7 @@ pub(super) struct Plan {
     pub(super) request: [Message; 1],
     /// The hash of what is to be summed up.
     pub(super) hash: Hash,
-    /// About how many tokens the request has.
+    /// About how many tokens the request has, whatever it is worded like.
     pub(super) tokens: u64,
     /// The longest summary, in tokens.
     pub(super) summary_tokens: u32,
@@ -64,10 +64,11 @@ impl Window {
             |tokens: u64| usize::try_from(tokens.saturating_mul(TOKEN_BYTES)).unwrap_or(usize::MAX);
         let cut = talk.cut(bytes(share(limits::KEPT_PERCENT)))?;
         let (task, left_out) = talk.before(&cut);
-        let text = request(task, left_out, bytes(share(limits::TRANSCRIPT_PERCENT)));
+        let most = share(limits::TRANSCRIPT_PERCENT);
+        let text = request(task, left_out, bytes(most));
         Some(Plan {
             hash: Hash::of(b"compact").then(talk.hash().bytes()),
-            tokens: (text.len() + SYSTEM_PROMPT.len()) as u64 / TOKEN_BYTES,
+            tokens: most.min(talk.bytes_before(&cut) as u64 / TOKEN_BYTES),
             summary_tokens: u32::try_from(share(limits::SUMMARY_PERCENT))
                 .unwrap_or(u32::MAX)
                 .max(1),

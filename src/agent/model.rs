@@ -191,8 +191,8 @@ pub trait Model: Send + Sync {
     /// no connection), with the server's `Retry-After`; otherwise final, naming what to change.
     async fn call(&self, request: &Request) -> Result<Outcome, Failure>;
 
-    /// Waits for the end of a call of `model` that is [`Outcome::Pending`], and costs nothing however
-    /// often it is asked. Never pending itself. Dropping the future leaves the call to the server.
+    /// Looks at a call of `model` that was [`Outcome::Pending`], once. It costs nothing, however often
+    /// it is done.
     ///
     /// # Errors
     /// As [`Model::call`]: transient where the server could not be asked, final where the call has
@@ -203,8 +203,13 @@ pub trait Model: Send + Sync {
         )))
     }
 
-    /// Stops a call that is [`Outcome::Pending`], as far as the server lets itself be told.
-    async fn cancel(&self, _id: &str) {}
+    /// Stops a call that is [`Outcome::Pending`].
+    ///
+    /// # Errors
+    /// When the server could not be told.
+    async fn cancel(&self, _id: &str) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// Finds the provider of a model by the name in an agent's file.

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::background;
+use super::background::{self, Awaited};
 use super::budget::Spent;
 use super::compaction::{self, Plan, Window};
 use super::conversation::Conversation;
@@ -81,7 +81,8 @@ impl Function for AgentLoop {
     }
 
     fn cancelled(&self, past: &Past) -> Option<Left> {
-        tools::left(&self.toolbox, past)
+        let calls = tools::left(&self.toolbox, past);
+        Left::both(calls, background::left(&self.models, past))
     }
 }
 
@@ -288,9 +289,9 @@ impl Run {
         let mut times_lost = 0;
         loop {
             let mut outcome = self.call(turn, step, name, settings, prompt).await?;
-            if let Outcome::Pending { pending } = &outcome {
-                let models = self.models.as_ref();
-                outcome = background::end(turn, step, models, name, pending, retry).await?;
+            if let Outcome::Pending { pending } = outcome {
+                let call = Awaited { model: name.to_owned(), response: pending };
+                outcome = background::end(turn, step, self.models.as_ref(), &call).await?;
             }
             match outcome {
                 Outcome::Reply(reply) => {

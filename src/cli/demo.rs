@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anstyle::AnsiColor;
+use relight::agent::Outcome;
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{Effect, Event, Record, StepKind, StepState, Store, TaskId};
 use relight::mcp::till::{self, Entry};
@@ -308,7 +309,7 @@ impl Spent {
         }
         let Event::StepCompleted { key, output } = &record.event else { return };
         let is_model = teller.history().step(key).is_some_and(|step| step.kind == StepKind::Model);
-        if let (true, Ok(reply)) = (is_model, output.read::<relight::agent::Reply>()) {
+        if let (true, Ok(Outcome::Reply(reply))) = (is_model, output.read()) {
             self.calls += 1;
             let usage = reply.usage.unwrap_or_default();
             self.tokens += usage.input_tokens + usage.output_tokens;

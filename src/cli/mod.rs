@@ -157,7 +157,9 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
         Command::Demo(args) => demo::demo(args, cli.flags.model.as_deref(), screen).await,
         Command::Serve(args) => serve::serve(args, &settings()?, environment, screen).await,
         Command::Run(args) => run::run(args, &settings()?, environment, screen).await,
-        Command::Tasks(command) => tasks::tasks(command, &settings()?, screen).await,
+        Command::Tasks(command) => {
+            tasks::tasks(command, &settings()?, cli.flags.model.as_deref(), screen).await
+        }
         Command::Export(args) => export::export(&args, &settings()?, screen).await,
         Command::Replay(args) => replay::replay(&args, &settings()?, screen).await,
         Command::Validate => validate::validate(&settings()?, screen),

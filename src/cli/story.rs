@@ -1,7 +1,7 @@
 //! A task's history in words, a line for each thing that happened.
 
 use anstyle::AnsiColor;
-use relight::agent::{LISTING_STEP, Reply, Tool, ToolOutput};
+use relight::agent::{LISTING_STEP, Outcome, Tool, ToolOutput};
 use relight::journal::{Event, Failure, History, Payload, Record, StepKind};
 use serde_json::Value;
 
@@ -79,6 +79,11 @@ impl Teller {
                 Some(coloured(AnsiColor::Red, line))
             }
             Event::InputRequested {} | Event::InputReceived {} => None,
+            Event::DriftAccepted {} => {
+                let line = "what was recorded so far stands, whatever the code asks for now";
+                Some(coloured(AnsiColor::Yellow, line))
+            }
+            Event::TaskResumed {} => Some(coloured(AnsiColor::Yellow, "set going again by hand")),
             Event::CancelRequested { reason } => {
                 let reason = reason.as_ref().map(|reason| format!(": {reason}"));
                 Some(format!("asked to stop{}", reason.unwrap_or_default()))
@@ -156,7 +161,13 @@ fn tool_result(output: &Payload) -> String {
 }
 
 fn model_result(output: &Payload) -> String {
-    let Ok(reply) = output.read::<Reply>() else { return short(output) };
+    let reply = match output.read() {
+        Ok(Outcome::Reply(reply)) => reply,
+        Ok(Outcome::Pending { pending }) => return format!("works on {pending}"),
+        Ok(Outcome::TooLong { too_long }) => return cut(&too_long, SHOWN_CHARS),
+        Ok(Outcome::Lost { lost }) => return format!("lost: {lost}"),
+        Err(_) => return short(output),
+    };
     let mut parts = Vec::new();
     if let Some(text) = &reply.text {
         parts.push(cut(text, SHOWN_CHARS));

@@ -111,12 +111,6 @@ impl Context {
         self.live.set_message(message.into());
     }
 
-    /// Whether the task is being cancelled: for code that is being dropped and has something to take
-    /// back outside. What a function decides must not follow from it.
-    pub fn is_being_cancelled(&self) -> bool {
-        self.live.cancel_reason().is_some()
-    }
-
     /// The time, in Unix milliseconds, as it was when this was first asked.
     ///
     /// # Errors
@@ -250,6 +244,7 @@ impl Context {
             idempotency_key: None,
             ttl_ms: live.task.ttl_ms,
             deadline: live.deadline.clone(),
+            past: Vec::new(),
             created_at_ms: live.shared.clock.now_ms(),
         })
     }

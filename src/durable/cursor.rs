@@ -103,7 +103,8 @@ impl Cursor {
     /// What to do about the step of this key.
     pub fn decide(&self, key: &str, ask: &Ask) -> Decision {
         let Some(step) = self.history.step(key) else { return Decision::Run { attempt: 1 } };
-        if (step.kind, step.effect, step.input) != (ask.kind, ask.effect, ask.input) {
+        let same = (step.effect, step.input) == (ask.effect, ask.input) || step.stands;
+        if step.kind != ask.kind || !same {
             return Decision::Mismatch(Mismatch::of_step(key, step, ask));
         }
         let attempt = step.attempts + 1;
@@ -136,7 +137,9 @@ impl Cursor {
     pub fn unreached(&self) -> Option<Mismatch> {
         self.history
             .steps()
-            .find(|(key, step)| step.state.is_finished() && !self.reached.contains(*key))
+            .find(|(key, step)| {
+                step.state.is_finished() && !step.stands && !self.reached.contains(*key)
+            })
             .map(|(key, _)| Mismatch::Unreached { key: key.to_owned() })
     }
 

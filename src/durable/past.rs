@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -47,6 +47,19 @@ pub struct Left {
     /// Tells the other side, as well as that can be done; waited for at most
     /// [`limits::CANCEL_HOOK_MS`].
     pub stop: BoxFuture<'static, ()>,
+}
+
+impl Left {
+    /// Both of these.
+    pub fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(Self {
+                steps: [one.steps, other.steps].concat(),
+                stop: join(one.stop, other.stop).map(|((), ())| ()).boxed(),
+            }),
+            (one, other) => one.or(other),
+        }
+    }
 }
 
 /// Lets the function of a cancelled task stop what it has left running. Returns the steps that left

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::function::function;
 use super::live::{Halt, Live};
-use super::{Clock, Context, Entropy, Function, SystemClock, TimeLimit, drive};
+use super::{Clock, Context, Entropy, Fork, Function, SystemClock, TimeLimit, drive};
 use crate::journal::{
     End, Error, Failure, Lease, NewTask, Payload, Renewal, Result, RunnerId, Sent, Signal, Store,
     TaskId,
@@ -84,6 +84,8 @@ pub struct StartTask {
     pub ttl_ms: Option<u64>,
     /// How long it may take; `None` for as long as it wants.
     pub time_limit: Option<TimeLimit>,
+    /// What it takes over from another task: see [`fork`](super::fork).
+    pub fork: Option<Fork>,
 }
 
 impl StartTask {
@@ -99,6 +101,7 @@ impl StartTask {
             idempotency_key: None,
             ttl_ms: Some(limits::TASK_TTL_MS),
             time_limit: None,
+            fork: None,
         }
     }
 }
@@ -223,7 +226,12 @@ impl Runtime {
             idempotency_key,
             ttl_ms,
             time_limit,
+            fork,
         } = new;
+        let (seed, past) = match fork {
+            Some(Fork { seed, events, .. }) => (seed, events),
+            None => (shared.entropy.number().map_err(|error| no_entropy(&error))?, Vec::new()),
+        };
         let now_ms = shared.clock.now_ms();
         let task = NewTask {
             id: shared.entropy.task_id().map_err(|error| no_entropy(&error))?,
@@ -231,13 +239,14 @@ impl Runtime {
             name,
             input,
             definition,
-            seed: shared.entropy.number().map_err(|error| no_entropy(&error))?,
+            seed,
             parent: None,
             owner,
             owner_tasks_max,
             idempotency_key,
             ttl_ms,
             deadline: time_limit.map(|limit| limit.from(now_ms)),
+            past,
             created_at_ms: now_ms,
         };
         let id = shared.store.create(task).await?.id();

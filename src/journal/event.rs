@@ -42,6 +42,13 @@ pub enum StepKind {
     Question,
 }
 
+impl StepKind {
+    /// Whether such a step may change something outside.
+    pub fn is_outside(self) -> bool {
+        matches!(self, Self::Run | Self::Tool | Self::Child)
+    }
+}
+
 /// Why a step or a task failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -219,6 +226,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Somebody decided that what was recorded so far stands, whatever the code asks for now.
+    DriftAccepted {},
+    /// A stopped task was set going again.
+    TaskResumed {},
     /// The task ended well.
     TaskCompleted {
         /// What it returned.
@@ -246,8 +257,19 @@ impl Event {
     pub fn status(&self) -> Option<Status> {
         match self {
             Self::InputRequested {} => Some(Status::InputRequired),
-            Self::InputReceived {} => Some(Status::Working),
+            Self::InputReceived {} | Self::TaskResumed {} => Some(Status::Working),
             _ => self.end().as_ref().map(Status::from),
+        }
+    }
+
+    /// The key of the step that this event is of.
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            Self::StepStarted { key, .. }
+            | Self::StepAttemptFailed { key, .. }
+            | Self::StepCompleted { key, .. }
+            | Self::StepFailed { key, .. } => Some(key),
+            _ => None,
         }
     }
 

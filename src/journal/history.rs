@@ -18,6 +18,9 @@ pub struct Step {
     pub input: Hash,
     /// What was recorded of the input for people.
     pub shown: Option<Payload>,
+    /// Whether its outcome stands whatever the code asks of it now: see
+    /// [`Event::DriftAccepted`].
+    pub stands: bool,
     /// How many attempts were started.
     pub attempts: u32,
     /// When its first attempt started, in Unix milliseconds.
@@ -132,6 +135,7 @@ impl History {
                             effect,
                             input,
                             shown,
+                            stands: false,
                             attempts,
                             started_at_ms,
                             until_ms,
@@ -149,6 +153,10 @@ impl History {
             }
             Event::StepFailed { key, failure } => self.set_state(&key, StepState::Failed(failure)),
             Event::CancelRequested { reason } => self.cancel = Some(reason),
+            Event::DriftAccepted {} => {
+                self.steps.values_mut().for_each(|step| step.stands = true);
+            }
+            Event::TaskResumed {} => self.end = None,
             Event::TaskCompleted { .. }
             | Event::TaskFailed { .. }
             | Event::TaskCancelled { .. }
@@ -169,8 +177,11 @@ impl History {
         if record.seq != self.next_seq {
             return Err(format!("event {} was expected here", self.next_seq));
         }
-        if self.end.is_some() {
-            return Err("the task has already ended".to_owned());
+        match (&self.end, &record.event) {
+            (Some(End::Stopped(_)), Event::TaskResumed {}) => {}
+            (None, Event::TaskResumed {}) => return Err("the task was not stopped".to_owned()),
+            (Some(_), _) => return Err("the task has already ended".to_owned()),
+            (None, _) => {}
         }
         let first = matches!(record.event, Event::TaskCreated { .. });
         if first != (record.seq == 0) {

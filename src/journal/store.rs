@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Deadline, End, Payload, Record, Result, RunnerId, TaskId};
+use super::{Deadline, End, Event, Payload, Record, Result, RunnerId, TaskId};
 
 /// Where a child task hangs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub struct NewTask {
     pub ttl_ms: Option<u64>,
     /// When it must have ended; `None` where it may take as long as it wants.
     pub deadline: Option<Deadline>,
+    /// What it has behind it already: the events that follow its first one. Empty but for a fork.
+    pub past: Vec<Event>,
     /// Now, in Unix milliseconds.
     pub created_at_ms: i64,
 }
@@ -292,6 +294,13 @@ pub trait Store: Send + Sync + 'static {
     /// runner has it or it has ended.
     async fn claim_one(&self, runner: RunnerId, task: TaskId, now_ms: i64)
     -> Result<Option<Lease>>;
+
+    /// Sets a stopped task going again, with these events, and makes it due. `false` when it is not
+    /// stopped; nothing is written then.
+    ///
+    /// # Errors
+    /// [`UnknownTask`](super::Error::UnknownTask), [`Gap`](super::Error::Gap).
+    async fn resume(&self, task: TaskId, records: Vec<Record>) -> Result<bool>;
 
     /// Gives a lease back. Where the task's count of signals and ended children (see
     /// [`Store::signals`]) is beyond `seen`, the task is due now, whatever `wake` says: no wake-up

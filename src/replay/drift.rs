@@ -136,7 +136,7 @@ fn turn(key: &str) -> Option<u32> {
 
 /// The parts of an agent in the order in which they are likely to matter, by their keys in the stored
 /// definition.
-const PARTS: [(&str, &str); 8] = [
+const PARTS: [(&str, &str); 9] = [
     ("system_prompt", "the system prompt changed"),
     ("settings", "the model's settings changed"),
     ("output_schema", "the schema of the answer changed"),
@@ -145,6 +145,7 @@ const PARTS: [(&str, &str); 8] = [
     ("effects", "the tools' effects changed"),
     ("budget", "the budget changed"),
     ("max_turns", "the bound on turns changed"),
+    ("context_tokens", "the bound on what the model reads changed"),
 ];
 
 fn reasons(changed: Option<(&Pinned, &Pinned)>) -> Vec<String> {

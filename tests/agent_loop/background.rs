@@ -53,6 +53,18 @@ async fn what_is_under_way_at_a_restart_is_fetched() {
 }
 
 #[tokio::test]
+async fn an_outage_costs_no_second_response() {
+    let bench = Bench::new([
+        Answer::response("resp_1", "queued", &[]),
+        Answer::status(503, "gone for a while"),
+        Answer::response("resp_1", "completed", &[said("hi")]),
+    ])
+    .await;
+    assert_eq!(bench.run(BIG).await, "completed \"hi\"");
+    assert_eq!(created(&bench), 1);
+}
+
+#[tokio::test]
 async fn what_the_server_lost_is_made_again_within_bounds() {
     let mut failed = response("resp_1", "failed", &[]);
     failed["error"] = json!({"code": "server_error", "message": "It broke."});
@@ -90,6 +102,15 @@ async fn what_failed_for_good_is_asked_of_the_next_model() {
     assert_eq!(bench.server.asked()[2].path, "/v1/chat/completions");
 }
 
+async fn until_cancelled(bench: &Bench) {
+    let cancel = "POST /v1/responses/resp_1/cancel".to_owned();
+    let mut requests = 1;
+    while !asked(bench).contains(&cancel) {
+        requests += 1;
+        bench.server.until_asked(requests).await;
+    }
+}
+
 #[tokio::test]
 async fn a_cancelled_task_cancels_its_response() {
     let bench = Bench::new([Answer::response("resp_1", "queued", &[])]).await;
@@ -98,9 +119,23 @@ async fn a_cancelled_task_cancels_its_response() {
     until_looked_at(&bench, "resp_1").await;
     bench.runtime.cancel(task, None).await.unwrap();
     assert!(matches!(bench.end(task).await, End::Cancelled(_)));
-    let mut requests = 0;
-    while !asked(&bench).contains(&"POST /v1/responses/resp_1/cancel".to_owned()) {
-        requests += 1;
-        bench.server.until_asked(requests).await;
-    }
+    until_cancelled(&bench).await;
+}
+
+#[tokio::test]
+async fn a_response_that_ended_is_not_cancelled_with_its_task() {
+    let bench = Bench::new([
+        Answer::response("resp_1", "queued", &[]),
+        Answer::response("resp_1", "completed", &[called("c1", "read_ledger", "{}")]),
+        Answer::response("resp_2", "queued", &[]),
+    ])
+    .await;
+    bench.server.always(Answer::response("resp_2", "in_progress", &[]));
+    let task = bench.call(&format!("{TILL}\n{BIG}"), "hello").await;
+    until_looked_at(&bench, "resp_2").await;
+    bench.runtime.cancel(task, None).await.unwrap();
+    bench.end(task).await;
+    let cancels: Vec<_> =
+        asked(&bench).into_iter().filter(|line| line.contains("cancel")).collect();
+    assert_eq!(cancels, ["POST /v1/responses/resp_2/cancel"]);
 }

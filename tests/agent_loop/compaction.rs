@@ -1,6 +1,7 @@
 //! Conversations that near what a model can read: a summary takes the place of what lies between the
 //! task and the newest exchanges.
 
+use super::model_server::{delta, finish, usage};
 use super::*;
 
 /// A window that two of these exchanges nearly fill.
@@ -74,14 +75,16 @@ async fn a_summary_takes_the_place_of_what_is_old() {
 }
 
 #[tokio::test]
-async fn a_summary_costs_no_turn_but_what_it_costs() {
-    let answers = || [exchange(1), exchange(2), Answer::says("sum"), Answer::says("done")];
-    let bench = Bench::new(answers()).await;
-    let end = bench.run(&format!("{}\nmaxTurns: 3", small_till())).await;
-    assert_eq!(end, "completed \"done\"");
-    let bench = Bench::new(answers()).await;
-    let end = bench.run(&format!("{}\nbudget: {{tokens: 2300}}", small_till())).await;
-    assert!(end.starts_with("failed: the budget is used up"), "{end}");
+async fn a_summary_costs_no_turn_but_its_tokens() {
+    for (tokens, expected) in [(10, "completed \"done\""), (5_000, "failed: the budget is used up")]
+    {
+        let summary = [delta(json!({"content": "sum"})), finish("stop"), usage(tokens, 1)];
+        let answers = [exchange(1), exchange(2), Answer::stream(&summary), Answer::says("done")];
+        let bench = Bench::new(answers).await;
+        let front_matter = format!("{}\nmaxTurns: 3\nbudget: {{tokens: 6000}}", small_till());
+        let end = bench.run(&front_matter).await;
+        assert!(end.starts_with(expected), "{end}");
+    }
 }
 
 #[tokio::test]

@@ -77,8 +77,7 @@ impl Bench {
             "LEDGER" => Some(ledger.clone()),
             _ => None,
         }));
-        let timeouts =
-            Timeouts { stall_ms: 300, poll_first_ms: 1, poll_max_ms: 20, ..Timeouts::default() };
+        let timeouts = Timeouts { stall_ms: 300, ..Timeouts::default() };
         let base_url = Some(server.base_url().to_owned());
         let openai = OpenAiConfig { base_url, timeouts, ..OpenAiConfig::default() };
         let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone() });

@@ -4,7 +4,7 @@ use relight::journal::{Created, Deadline, Error, Event, NewTask, Status};
 use serde_json::json;
 
 use crate::Journal;
-use crate::support::{AGENT, T0, child, new_task, payload, runner, task_id};
+use crate::support::{AGENT, T0, child, completed, new_task, payload, runner, started, task_id};
 
 pub(crate) async fn a_new_task_is_there_and_due(journal: &dyn Journal) {
     let store = journal.open();
@@ -115,4 +115,14 @@ pub(crate) async fn an_id_is_taken_once(journal: &dyn Journal) {
     let other = NewTask { input: payload(&json!("other")), ..new_task(1) };
     assert!(matches!(store.create(other).await, Err(Error::KeyReused { .. })));
     assert_eq!(store.history(task_id(1), 0).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn a_new_task_may_have_a_past(journal: &dyn Journal) {
+    let store = journal.open();
+    let past = vec![started(1, "a", 1).event, completed(2, "a", payload(&json!("paid"))).event];
+    store.create(NewTask { past: past.clone(), ..new_task(1) }).await.unwrap();
+    let history = store.history(task_id(1), 1).await.unwrap();
+    let stored: Vec<_> = history.into_iter().map(|record| record.event).collect();
+    assert_eq!(stored, past);
+    assert_eq!(store.task(task_id(1)).await.unwrap().unwrap().wake_at_ms, Some(T0));
 }

@@ -5,6 +5,7 @@ pub(crate) mod create;
 pub(crate) mod lease;
 pub(crate) mod list;
 pub(crate) mod remove;
+pub(crate) mod resume;
 pub(crate) mod share;
 pub(crate) mod signal;
 
@@ -12,6 +13,7 @@ macro_rules! all_of_it {
     ($journal:expr) => {
         crate::conformance::cases! { $journal;
             create: a_new_task_is_there_and_due,
+                a_new_task_may_have_a_past,
                 a_key_finds_the_task_that_it_made,
                 a_key_of_another_call_is_refused,
                 an_id_is_taken_once,
@@ -36,6 +38,8 @@ macro_rules! all_of_it {
                 a_wake_up_before_the_release_is_not_lost,
                 a_lost_lease_releases_nothing,
                 a_retired_runner_leaves_its_tasks_due;
+            resume: a_stopped_task_is_due_again,
+                only_a_stopped_task_is_resumed;
             signal: a_signal_wakes_a_parked_task,
                 signals_come_in_order_and_are_counted,
                 a_runner_is_told_of_the_signals_of_its_tasks,

@@ -12,6 +12,7 @@ mod bench;
 mod cancel;
 mod children;
 mod deadlines;
+mod forks;
 mod in_doubt;
 mod mismatch;
 mod names;

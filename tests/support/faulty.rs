@@ -149,6 +149,10 @@ impl<G: Gate> Store for Faulty<G> {
         self.pass_if(Call::ClaimOne, claim, Option::is_some).await
     }
 
+    async fn resume(&self, task: TaskId, records: Vec<Record>) -> Result<bool> {
+        self.store.resume(task, records).await
+    }
+
     async fn release(&self, lease: &Lease, wake: Wake, seen: u64) -> Result<()> {
         self.pass(Call::Release, self.store.release(lease, wake, seen)).await
     }

@@ -37,6 +37,7 @@ pub(crate) fn new_task(n: u128) -> NewTask {
         idempotency_key: None,
         ttl_ms: None,
         deadline: None,
+        past: Vec::new(),
         created_at_ms: T0,
     }
 }

@@ -101,9 +101,10 @@ impl Said {
         PASSING.contains(&self.code.as_str())
     }
 
-    /// Whether it names this parameter.
+    /// Whether it names this parameter, as a word of its own.
     pub(super) fn mentions(&self, parameter: &str) -> bool {
-        self.param == parameter || self.message.contains(parameter)
+        let mut words = self.message.split(|c: char| !c.is_alphanumeric() && c != '_');
+        self.param == parameter || words.any(|word| word == parameter)
     }
 
     /// The HTTP status that the error carries in its `code`.

@@ -2,7 +2,9 @@
 
 mod answer;
 mod cancel;
+mod fork;
 mod list;
+mod resume;
 mod show;
 pub(super) mod watch;
 
@@ -26,11 +28,16 @@ pub(super) enum Command {
     Answer(answer::Args),
     /// Stop a task
     Cancel(cancel::Args),
+    /// Start a new task with what another one had done up to some step
+    Fork(fork::Args),
+    /// Set a task going again that stopped because it no longer matched its history
+    Resume(resume::Args),
 }
 
 pub(super) async fn tasks(
     command: Command,
     settings: &Settings,
+    model: Option<&str>,
     screen: &Screen,
 ) -> Result<(), Error> {
     let store = host::open(settings)?;
@@ -40,6 +47,8 @@ pub(super) async fn tasks(
         Command::Watch(args) => watch::watch(&args, store.as_ref(), settings, screen).await,
         Command::Answer(args) => answer::answer(&args, store.as_ref(), screen).await,
         Command::Cancel(args) => cancel::cancel(&args, &store, screen).await,
+        Command::Fork(args) => fork::fork(&args, &store, settings, model, screen).await,
+        Command::Resume(args) => resume::resume(&args, &store, screen).await,
     };
     store.close().await;
     result

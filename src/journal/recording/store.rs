@@ -132,6 +132,10 @@ impl Store for Recording {
         Err(Error::ReadOnly)
     }
 
+    async fn resume(&self, _task: TaskId, _records: Vec<Record>) -> Result<bool> {
+        Err(Error::ReadOnly)
+    }
+
     async fn release(&self, _lease: &Lease, _wake: Wake, _seen: u64) -> Result<()> {
         Err(Error::ReadOnly)
     }

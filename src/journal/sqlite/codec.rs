@@ -186,6 +186,8 @@ fn slots(event: &mut Event) -> [Option<&mut Payload>; 2] {
         Event::TaskClaimed { .. }
         | Event::InputRequested {}
         | Event::InputReceived {}
+        | Event::DriftAccepted {}
+        | Event::TaskResumed {}
         | Event::CancelRequested { .. }
         | Event::TaskCancelled { .. } => [None, None],
     }

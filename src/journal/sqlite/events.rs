@@ -125,6 +125,35 @@ fn set_status(tx: &Tx<'_>, task: i64, status: Status, at_ms: i64) -> rusqlite::R
     Ok(())
 }
 
+/// See [`Store::resume`](crate::journal::Store::resume).
+pub(super) fn resume(tx: &Tx<'_>, task: TaskId, records: &[Encoded]) -> Result<bool, Fault> {
+    let head = head(tx, task)?.ok_or(Error::UnknownTask { task })?;
+    let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(false) };
+    if first.seq != head.next_seq {
+        return Err(Error::Gap { task, seq: first.seq, next: head.next_seq }.into());
+    }
+    // A task that is due now is due since its creation: see `release`.
+    let resumed = tx
+        .prepare_cached(
+            "UPDATE tasks SET status = ?2, updated_at_ms = ?3, wake_at_ms = created_at_ms
+             WHERE number = ?1 AND status = ?4",
+        )?
+        .execute(params![
+            head.number,
+            Status::Working.as_str(),
+            last.at_ms,
+            Status::Stopped.as_str()
+        ])?;
+    if resumed == 0 {
+        return Ok(false);
+    }
+    for record in records {
+        insert(tx, head.number, record)?;
+    }
+    tx.changed();
+    Ok(true)
+}
+
 /// How many of the records, from the first on, are stored already to the letter.
 fn already_there(tx: &Tx<'_>, head: &Head, records: &[Encoded]) -> Result<usize, Fault> {
     let Some(first) = records.first().filter(|first| first.seq < head.next_seq) else {

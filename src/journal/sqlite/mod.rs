@@ -110,9 +110,11 @@ async fn encode<T: Send + 'static>(
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn create(&self, task: NewTask) -> Result<Created> {
-        let mut first = tasks::first_record(&task);
-        let first = encode(codec::payload_bytes(&mut first), || codec::encode(first)).await?;
+    async fn create(&self, mut task: NewTask) -> Result<Created> {
+        let mut first = tasks::first_records(&mut task);
+        let bytes = first.iter_mut().map(codec::payload_bytes).sum();
+        let id = task.id;
+        let first = encode(bytes, move || events::encode_all(id, first, None)).await?;
         self.writer.write(move |tx| tasks::create(tx, &task, &first)).await
     }
 
@@ -181,6 +183,11 @@ impl Store for Sqlite {
     ) -> Result<Option<Lease>> {
         let liveness = Arc::clone(&self.liveness);
         self.writer.write(move |tx| leases::claim_one(tx, &liveness, runner, task, now_ms)).await
+    }
+
+    async fn resume(&self, task: TaskId, records: Vec<Record>) -> Result<bool> {
+        let records = events::encode_all(task, records, None)?;
+        self.writer.write(move |tx| events::resume(tx, task, &records)).await
     }
 
     async fn release(&self, lease: &Lease, wake: Wake, seen: u64) -> Result<()> {

@@ -14,20 +14,23 @@ use crate::journal::{
 };
 use crate::limits;
 
-/// The first event of a task.
-pub(super) fn first_record(task: &NewTask) -> Record {
-    Record {
-        seq: 0,
-        at_ms: task.created_at_ms,
-        event: Event::TaskCreated {
-            function: task.function.clone(),
-            name: task.name.clone(),
-            input: task.input.clone(),
-            definition: task.definition.clone(),
-            seed: task.seed,
-            parent: task.parent.clone(),
-            deadline: task.deadline.clone(),
-        },
+/// The first events of a task.
+pub(super) fn first_records(task: &mut NewTask) -> Vec<Record> {
+    let past = std::mem::take(&mut task.past);
+    let events = std::iter::once(created(task)).chain(past);
+    let at_ms = task.created_at_ms;
+    (0..).zip(events).map(|(seq, event)| Record { seq, at_ms, event }).collect()
+}
+
+fn created(task: &NewTask) -> Event {
+    Event::TaskCreated {
+        function: task.function.clone(),
+        name: task.name.clone(),
+        input: task.input.clone(),
+        definition: task.definition.clone(),
+        seed: task.seed,
+        parent: task.parent.clone(),
+        deadline: task.deadline.clone(),
     }
 }
 
@@ -37,7 +40,7 @@ fn request(task: &NewTask) -> Hash {
 }
 
 /// See [`Store::create`](crate::journal::Store::create).
-pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &Encoded) -> Result<Created, Fault> {
+pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &[Encoded]) -> Result<Created, Fault> {
     let request = request(task);
     if let Some((id, stored)) = find(tx, task)? {
         if stored == *request.bytes() {
@@ -72,7 +75,9 @@ pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &Encoded) -> Result<Cre
             task.ttl_ms.map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX)),
             Status::Working.as_str(),
         ])?;
-    insert(tx, number, first)?;
+    for record in first {
+        insert(tx, number, record)?;
+    }
     tx.changed();
     Ok(Created::New(task.id))
 }

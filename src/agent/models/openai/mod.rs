@@ -67,12 +67,6 @@ pub struct Timeouts {
     pub stall_ms: u64,
     /// For the whole call, unless the server works on it in the background.
     pub call_ms: u64,
-    /// From one look at a background response to the next, the first time; it doubles from there.
-    pub poll_first_ms: u64,
-    /// The longest wait between two looks.
-    pub poll_max_ms: u64,
-    /// For a background response, from when it is first looked at.
-    pub background_ms: u64,
 }
 
 impl Default for Timeouts {
@@ -82,9 +76,6 @@ impl Default for Timeouts {
             first_byte_ms: limits::MODEL_FIRST_BYTE_MS,
             stall_ms: limits::MODEL_STALL_MS,
             call_ms: limits::MODEL_CALL_MS,
-            poll_first_ms: limits::MODEL_POLL_FIRST_MS,
-            poll_max_ms: limits::MODEL_POLL_MAX_MS,
-            background_ms: limits::MODEL_BACKGROUND_MS,
         }
     }
 }

@@ -140,14 +140,6 @@ impl Target {
         ))
     }
 
-    /// A response in the background does not come to an end.
-    pub(super) fn unending(&self, model: &str, wait_ms: u64) -> Failure {
-        Failure::is_final(format!(
-            "model {model:?} at {} was still at work after {wait_ms} ms; the response was cancelled",
-            self.shown
-        ))
-    }
-
     pub(super) fn moved(&self, status: u16, to: &str) -> Failure {
         Failure::is_final(format!(
             "{} has moved (HTTP {status}): set OPENAI_BASE_URL to where {} leads",

@@ -13,13 +13,11 @@ mod reading;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_openai::traits::RequestOptionsBuilder;
 use async_trait::async_trait;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
-use tracing::debug;
+use tracing::warn;
 
 pub(super) use wire::RESPONSE_OUTPUT;
 
@@ -28,7 +26,6 @@ use super::transport::{Expects, Refused};
 use super::{OpenAi, idempotency_key};
 use crate::agent::{Model, Outcome, Request};
 use crate::journal::Failure;
-use crate::limits;
 use reading::Reading;
 use wire::{Body, Offer};
 
@@ -71,6 +68,12 @@ impl Responses {
                 Some(refused) if refused.is_too_long() => return Ok(server.too_long(failure)),
                 Some(refused) if offer.background && refuses_background(&refused) => {
                     server.refusals.remember(&Parameter::Background);
+                    warn!(
+                        model = request.model,
+                        said = refused.said.message,
+                        "the server does not work in the background: a call that is under way at a crash \
+                         will be made again"
+                    );
                     offer.background = false;
                 }
                 Some(refused) if refused.blames_request() && offer.format.is_some() => {
@@ -91,7 +94,6 @@ impl Responses {
         }
     }
 
-    /// Looks at a response once.
     async fn look(&self, model: &str, id: &str) -> Result<Outcome, Failure> {
         let server = &self.server;
         let (exchange, client) = server.exchange(model, Expects::Json);
@@ -125,24 +127,6 @@ impl Responses {
             Reading::Unreadable(what) => Err(target.garbled(&what)),
         }
     }
-
-    async fn until_ended(&self, model: &str, id: &str) -> Result<Outcome, Failure> {
-        let timeouts = &self.server.timeouts;
-        let by = Instant::now() + Duration::from_millis(timeouts.background_ms);
-        let mut wait_ms = timeouts.poll_first_ms;
-        loop {
-            match self.look(model, id).await? {
-                Outcome::Pending { .. } => {}
-                ended => return Ok(ended),
-            }
-            if Instant::now() >= by {
-                self.cancel(id).await;
-                return Err(self.server.target.unending(model, timeouts.background_ms));
-            }
-            sleep(Duration::from_millis(wait_ms)).await;
-            wait_ms = wait_ms.saturating_mul(2).min(timeouts.poll_max_ms);
-        }
-    }
 }
 
 #[async_trait]
@@ -152,21 +136,15 @@ impl Model for Responses {
     }
 
     async fn fetch(&self, model: &str, id: &str) -> Result<Outcome, Failure> {
-        let ended = self.until_ended(model, id).await;
-        ended.map_err(|failure| self.server.target.without_key(failure))
+        self.server.bounded(model, self.look(model, id)).await
     }
 
-    async fn cancel(&self, id: &str) {
-        let (_, client) = self.server.exchange(id, Expects::Json);
-        let responses = client.responses();
-        let told = responses.cancel_byot::<_, Value>(id);
-        match timeout(Duration::from_millis(limits::MODEL_CANCEL_MS), told).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                let failure = self.server.target.without_key(self.server.failure(error));
-                debug!(id, %failure, "a response could not be cancelled");
-            }
-            Err(_elapsed) => debug!(id, "nobody answered that a response is cancelled"),
+    async fn cancel(&self, id: &str) -> Result<(), Failure> {
+        let server = &self.server;
+        let (_, client) = server.exchange(id, Expects::Json);
+        match client.responses().cancel_byot::<_, Value>(id).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(server.target.without_key(server.failure(error))),
         }
     }
 }

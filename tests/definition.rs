@@ -54,6 +54,7 @@ fn tool(server: &str, name: &str, effect: Effect) -> Tool {
         description: None,
         input_schema: Payload::null(),
         effect,
+        destructive_hint: None,
         as_task: false,
     }
 }
@@ -124,7 +125,7 @@ fn the_least_that_a_file_must_say() {
     assert_eq!(agent.context_tokens(), limits::CONTEXT_TOKENS);
     assert_eq!(agent.budget(), Budget::default());
     assert_eq!(agent.retry(), RetryPolicy::default());
-    assert_eq!(agent.in_doubt_of("any", "tool"), InDoubt::Tell);
+    assert_eq!(agent.in_doubt_of("any", "tool"), InDoubt::Ask);
     assert_eq!(agent.effect_of(&tool("any", "tool", Effect::Idempotent)), Effect::Idempotent);
     assert_eq!(
         agent.input_schema().json(),
@@ -237,11 +238,11 @@ fn mistakes_in_the_shape_of_the_file() {
     );
     check_text(
         "---\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, timeout, http, not empty",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, timeout, http, not empty",
     );
     check_text(
         "---\n- name\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, timeout, http, not a list",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, timeout, http, not a list",
     );
     check("model: [a\ntools: b", "a.md:5: not well formed: illegal placement of ':' indicator");
     check(
@@ -266,16 +267,13 @@ fn mistakes_in_keys() {
     check("Modle: x", r#"a.md:4: unknown key "Modle"; did you mean "model"?"#);
     check(
         "permissionMode: plan",
-        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, timeout, http"#,
+        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, timeout, http"#,
     );
     check(
         "budget: {walltime: 1h, money: 3}",
         "a.md:4: unknown key \"walltime\"; did you mean \"wallTime\"?\na.md:4: unknown key \"money\"; the keys here are turns, tokens, dollars, wallTime",
     );
-    check(
-        "approve: [till/*]\nagents: [b]",
-        "a.md:4: \"approve\" is not supported yet; take it out\na.md:5: \"agents\" is not supported yet; take it out",
-    );
+    check("agents: [b]", "a.md:4: \"agents\" is not supported yet; take it out");
 }
 
 #[test]
@@ -416,7 +414,10 @@ fn mistakes_in_tools_and_policies() {
         "tools:",
         r#"a.md:4: "tools" must be a list of "server/tool" ([] for no tools), not empty"#,
     );
-    check("tools:\n  - 3", r#"a.md:5: "tools" must be a list of "server/tool", not 3"#);
+    check(
+        "tools:\n  - 3",
+        r#"a.md:5: "tools" must be a list of "server/tool" ([] for no tools), not 3"#,
+    );
     check(
         "tools:\n  - til/charge",
         r#"a.md:5: no server "til" is configured; did you mean "till"?"#,
@@ -438,14 +439,10 @@ fn mistakes_in_tools_and_policies() {
         r#"a.md:4: "effects" must be a map of "server/tool" to pure, idempotent or once, not a list"#,
     );
     check(
-        "in_doubt: ask",
-        r#"a.md:4: "in_doubt": "ask" is not supported yet; write retry, tell or fail"#,
-    );
-    check(
         "in_doubt:\n  default: tel",
         r#"a.md:5: "in_doubt.default" cannot be "tel"; did you mean "tell"?"#,
     );
-    check("in_doubt: 1", r#"a.md:4: "in_doubt" must be one of retry, tell, fail, not 1"#);
+    check("in_doubt: 1", r#"a.md:4: "in_doubt" must be one of ask, retry, tell, fail, not 1"#);
 }
 
 #[test]

@@ -177,7 +177,7 @@ async fn a_tool_that_must_be_a_task_is_called_as_one_where_its_server_says_so() 
     let Called::Task { task } = tools.call(call).await.unwrap() else { panic!("no task") };
     assert_eq!((task.id.as_str(), task.dialect), ("t1", TaskDialect::Experimental));
     assert_eq!(task.poll_interval_ms, Some(20));
-    let output = ToolOutput { text: "two".to_owned(), is_error: false };
+    let output = ToolOutput { text: "two".to_owned(), ..ToolOutput::default() };
     let looked = tools.look(&site.servers, &task, &[]).await.unwrap();
     assert_eq!(looked, Look::Done(TaskNews::Output(output)));
 }

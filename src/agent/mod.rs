@@ -13,17 +13,19 @@ mod model;
 pub mod models;
 pub(crate) mod nearest;
 mod prices;
+mod questions;
 mod run;
 mod schema;
 mod tool;
 mod tools;
 
-pub use definition::{Budget, Definition, InDoubt, ToolPattern};
+pub use definition::{Asking, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
     ToolSpec, Usage,
 };
 pub use prices::{Price, Prices};
+pub use questions::{AnswerError, OpenQuestions};
 pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};
 pub use schema::Schema;
 pub use tool::{

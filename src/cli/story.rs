@@ -134,7 +134,7 @@ impl Teller {
             }
             StepKind::Child => format!("{} ", text("function")),
             StepKind::Timer => "sleep ".to_owned(),
-            StepKind::Question => format!("asked {:?} ", text("message")),
+            StepKind::Question => format!("asked {:?} ", cut(text("message"), SHOWN_CHARS)),
             StepKind::Clock | StepKind::Run => String::new(),
         }
     }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::live::{Halt, Live, trim};
 use super::{Ask, Context, Decision, RetryPolicy};
-use crate::journal::{Effect, Event, Failure, FailureKind, Hash, Payload, StepKind};
+use crate::journal::{Effect, Event, Failure, FailureKind, Hash, Payload, StepKind, TaskId};
 use crate::limits;
 
 /// What to do about a [`Effect::Once`] step that may have taken effect without its outcome being
@@ -36,8 +36,8 @@ pub enum Doubt {
 pub struct Attempt {
     /// From 1.
     pub number: u32,
-    /// Task id and step key: the same on every attempt, after every crash. To be handed to the other
-    /// side, so that it can tell a repetition from a new request.
+    /// Task id and step key, unless the step was given another: the same on every attempt, after every
+    /// crash. To be handed to the other side, so that it can tell a repetition from a new request.
     pub idempotency_key: String,
 }
 
@@ -54,6 +54,7 @@ pub struct StepBuilder<'a> {
     shown: Option<Payload>,
     retry: RetryPolicy,
     doubt: Doubt,
+    idempotency_key: Option<String>,
     timeout: Option<Duration>,
     unreadable: Option<String>,
 }
@@ -69,6 +70,7 @@ impl<'a> StepBuilder<'a> {
             shown: None,
             retry: RetryPolicy::default(),
             doubt: Doubt::default(),
+            idempotency_key: None,
             timeout: None,
             unreadable: None,
         }
@@ -113,6 +115,13 @@ impl<'a> StepBuilder<'a> {
         self
     }
 
+    /// Runs the step under this idempotency key instead of its own: it is the same request as an
+    /// earlier step's, made once more. See [`Context::idempotency_key`].
+    pub fn idempotency_key(mut self, key: String) -> Self {
+        self.idempotency_key = Some(key);
+        self
+    }
+
     /// Sets how long an attempt may take. One that takes longer is dropped, and counts as a failure
     /// that may be tried again; for [`Effect::Once`] it is in doubt.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -148,8 +157,9 @@ impl<'a> StepBuilder<'a> {
         let open = ctx.open(&name).await;
         let ask =
             Ask { kind: self.kind, effect: self.effect, input: self.input, shown: self.shown };
-        let Self { retry, doubt, timeout, .. } = self;
-        let rules = Rules { ask, retry, doubt, timeout };
+        let Self { retry, doubt, timeout, idempotency_key: key, .. } = self;
+        let idempotency_key = key.unwrap_or_else(|| idempotency_key(ctx.task_id(), &open.key));
+        let rules = Rules { ask, retry, doubt, timeout, idempotency_key };
         let output = rules.settle(&open.live, &open.key, &mut code).await?;
         read(&open.key, &output)
     }
@@ -177,10 +187,16 @@ pub(super) fn read<T: DeserializeOwned>(key: &str, output: &Payload) -> Result<T
     })
 }
 
+/// What a step's attempts carry to the other side unless it is told otherwise.
+pub(super) fn idempotency_key(task: TaskId, key: &str) -> String {
+    format!("{task}/{key}")
+}
+
 struct Rules {
     ask: Ask,
     retry: RetryPolicy,
     doubt: Doubt,
+    idempotency_key: String,
     timeout: Option<Duration>,
 }
 
@@ -211,7 +227,7 @@ impl Rules {
                 let message = format!(
                     "step {key:?} was started and its outcome was not recorded: it may have taken effect"
                 );
-                return self.fail(live, key, Failure::in_doubt(message)).await;
+                return live.fail(key, Failure::in_doubt(message)).await;
             }
         };
         loop {
@@ -224,7 +240,7 @@ impl Rules {
             let wait_ms = self
                 .may_retry(&failure)
                 .then(|| self.retry.wait_ms(live.seed, key, number, &failure));
-            let Some(Some(wait_ms)) = wait_ms else { return self.fail(live, key, failure).await };
+            let Some(Some(wait_ms)) = wait_ms else { return live.fail(key, failure).await };
             let retry_at_ms = live.shared.clock.now_ms().saturating_add_unsigned(wait_ms);
             live.record(Event::StepAttemptFailed {
                 key: key.to_owned(),
@@ -278,7 +294,7 @@ impl Rules {
         if effect == Effect::Once {
             live.commit().await;
         }
-        let idempotency_key = format!("{}/{key}", live.lease.task);
+        let idempotency_key = self.idempotency_key.clone();
         let work = self.in_time(key, code(Attempt { number, idempotency_key }));
         let output = with_late_commit(live, work).await?;
         let output = Payload::of(&output).map_err(|error| {
@@ -305,18 +321,6 @@ impl Rules {
                 Effect::Pure | Effect::Idempotent => Failure::transient(message),
             })
         })
-    }
-
-    async fn fail(
-        &self,
-        live: &Arc<Live>,
-        key: &str,
-        failure: Failure,
-    ) -> Result<Payload, Failure> {
-        let _running = live.running();
-        live.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
-        live.commit().await;
-        Err(failure)
     }
 }
 

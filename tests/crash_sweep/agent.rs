@@ -56,6 +56,7 @@ impl Toolbox for FakeToolbox {
             description: None,
             input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
             effect,
+            destructive_hint: None,
             as_task: false,
         };
         let tools = [
@@ -80,7 +81,8 @@ impl Toolbox for FakeToolbox {
             };
             return Ok(Called::Task { task });
         }
-        Ok(Called::Output(ToolOutput { text: format!("{} done", call.tool), is_error: false }))
+        let text = format!("{} done", call.tool);
+        Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }))
     }
 
     async fn look(
@@ -90,13 +92,13 @@ impl Toolbox for FakeToolbox {
         _: &[String],
     ) -> Result<Look<TaskNews>, Failure> {
         self.0.look(&task.id).await;
-        let output = ToolOutput { text: "ship done".to_owned(), is_error: false };
+        let output = ToolOutput { text: "ship done".to_owned(), ..ToolOutput::default() };
         Ok(Look::Done(TaskNews::Output(output)))
     }
 }
 
 /// The scripted model, with every call of it in the ledger.
-struct Metered<M>(M, Hand);
+pub(crate) struct Metered<M>(pub(crate) M, pub(crate) Hand);
 
 impl Models for Metered<Registry> {
     fn open(&self, model: &str) -> Result<OpenModel, Failure> {

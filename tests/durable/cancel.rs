@@ -102,7 +102,7 @@ async fn a_task_that_asks_is_cancelled_at_once() {
     let process = Process::start(scratch.open(), |builder| {
         builder.function("f", |ctx: Context, (): ()| async move {
             let schema = Payload::of(&serde_json::json!({"type": "object"}))?;
-            ctx.ask("sure", &Question { message: "Sure?".to_owned(), schema }).await
+            ctx.ask("sure", &Question::new("Sure?", schema)).await
         })
     })
     .await;

@@ -125,7 +125,7 @@ async fn a_question_beside_it_does_not_park_the_task() {
             let log = log.clone();
             async move {
                 let schema = Payload::of(&serde_json::json!({"type": "object"})).unwrap();
-                let question = Question { message: "Well?".to_owned(), schema };
+                let question = Question::new("Well?", schema);
                 let look = || {
                     log.note("look");
                     std::future::ready(again())

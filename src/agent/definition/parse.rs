@@ -2,13 +2,13 @@
 
 use super::document::{Error, Fields, Node, Problems, Value};
 use super::policy::Budget;
-use super::{Definition, front_matter, http, rules, schema, servers, timeouts};
+use super::{Definition, asking, front_matter, http, rules, schema, servers, timeouts};
 use crate::agent::{Servers, Settings};
 use crate::durable::RetryPolicy;
 use crate::limits;
 
 /// The keys of the front matter, in the order in which people are told of them.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "name",
     "description",
     "model",
@@ -22,6 +22,8 @@ const KEYS: [&str; 17] = [
     "output",
     "budget",
     "in_doubt",
+    "approve",
+    "questions",
     "effects",
     "retry",
     "timeout",
@@ -29,7 +31,7 @@ const KEYS: [&str; 17] = [
 ];
 
 /// Keys that this version does not have.
-const NOT_YET: [&str; 2] = ["approve", "agents"];
+const NOT_YET: [&str; 1] = ["agents"];
 
 /// Reads an agent file; `project` holds the servers of `mcp.json`.
 pub(super) fn parse(path: &str, text: &str, project: &Servers) -> Result<Definition, Error> {
@@ -56,6 +58,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     let wanted = fields.get("mcpServers").map(|node| servers::wanted(node, problems));
     let mut mentioned = Vec::new();
     let (in_doubt, in_doubt_of) = rules::in_doubt(&fields, &mut mentioned, problems);
+    let approve = asking::approve(&fields, &mut mentioned, problems);
+    let questions = asking::questions(&fields, problems);
     let effects = rules::effects(&fields, &mut mentioned, problems);
     let timeouts = timeouts::timeouts(&fields, &mut mentioned, problems);
     let servers = servers::resolve(wanted, tools.as_deref(), &mentioned, project, problems);
@@ -87,6 +91,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
         budget,
         in_doubt,
         in_doubt_of,
+        approve,
+        questions,
         effects,
         retry,
         timeouts,

@@ -27,7 +27,7 @@ impl Timeouts {
     }
 
     pub(super) fn of(&self, server: &str, tool: &str) -> Option<Duration> {
-        let ms = super::of_tool(&self.of_ms, server, tool).or(self.default_ms);
+        let ms = super::of_tool(&self.of_ms, server, tool).copied().or(self.default_ms);
         ms.map(Duration::from_millis)
     }
 }

@@ -109,7 +109,7 @@ async fn put(
     n: usize,
     asked: &Asked,
 ) -> Result<(), Failure> {
-    let answer = &ask(scope, name, n, asked).await?;
+    let answer = &ask(bench, scope, name, n, asked).await?;
     let (servers, key) = (bench.agent.servers(), &asked.key);
     scope
         .idempotent(numbered("answer", n))
@@ -125,6 +125,7 @@ async fn put(
 /// # Errors
 /// When a recorded answer cannot be read.
 pub(super) async fn answers(
+    bench: &Bench,
     scope: &Context,
     tool: &Tool,
     round: Round,
@@ -134,17 +135,31 @@ pub(super) async fn answers(
     if questions.is_empty() {
         scope.sleep("pause", Duration::from_millis(limits::POLL_MS)).await?;
     }
-    let asks = questions.iter().enumerate().map(|(n, asked)| ask(scope, &name, n, asked));
+    let asks = questions.iter().enumerate().map(|(n, asked)| ask(bench, scope, &name, n, asked));
     let answers: Vec<_> = join_all(asks).await.into_iter().collect::<Result<_, _>>()?;
     let by_key = questions.into_iter().map(|asked| asked.key).zip(answers).collect();
     Ok(Answers { by_key, state })
 }
 
 /// Puts a question as ours, and says whose it is.
-async fn ask(scope: &Context, name: &str, n: usize, asked: &Asked) -> Result<Answer, Failure> {
-    let Question { message, schema } = &asked.question;
-    let question = Question { message: format!("{name} asks: {message}"), schema: schema.clone() };
-    scope.ask(&numbered("question", n), &question).await
+async fn ask(
+    bench: &Bench,
+    scope: &Context,
+    name: &str,
+    n: usize,
+    asked: &Asked,
+) -> Result<Answer, Failure> {
+    let Question { message, schema, .. } = &asked.question;
+    let question = Question {
+        message: format!("{name} asks: {message}"),
+        schema: schema.clone(),
+        expire_ms: bench.agent.questions().expire_ms,
+    };
+    Ok(match scope.ask(&numbered("question", n), &question).await? {
+        // The server's own words have none for it.
+        Answer::Expired => Answer::Cancel,
+        answer => answer,
+    })
 }
 
 /// The names of steps side by side.

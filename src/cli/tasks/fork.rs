@@ -109,7 +109,9 @@ fn edits(edits: &[String], history: &History) -> Result<BTreeMap<String, Payload
             let text = text.to_owned();
             let output = match (serde_json::from_str::<Value>(&text), kind) {
                 (Ok(value), _) if value.is_object() => Payload::from_json(text),
-                (_, Some(StepKind::Tool)) => Payload::of(&ToolOutput { text, is_error: false }),
+                (_, Some(StepKind::Tool)) => {
+                    Payload::of(&ToolOutput { text, ..ToolOutput::default() })
+                }
                 (_, Some(StepKind::Model)) => {
                     Payload::of(&Reply { text: Some(text), ..Reply::default() })
                 }

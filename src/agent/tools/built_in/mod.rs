@@ -3,6 +3,7 @@
 //! Each is made of steps: what it does survives a crash as a server's tool does, and what a model
 //! gets wrong is told to it.
 
+mod ask_user;
 mod http_request;
 mod time;
 
@@ -25,19 +26,22 @@ pub enum BuiltIn {
     Sleep,
     /// Waits until a time.
     WaitUntil,
+    /// Asks a person.
+    AskUser,
     /// Makes an HTTP request.
     HttpRequest,
 }
 
 impl BuiltIn {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Sleep, Self::WaitUntil, Self::HttpRequest];
+    pub const ALL: [Self; 4] = [Self::Sleep, Self::WaitUntil, Self::AskUser, Self::HttpRequest];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sleep => "sleep",
             Self::WaitUntil => "wait_until",
+            Self::AskUser => "ask_user",
             Self::HttpRequest => "http_request",
         }
     }
@@ -57,6 +61,7 @@ impl BuiltIn {
         match self {
             Self::Sleep => time::sleep_tool(),
             Self::WaitUntil => time::wait_until_tool(),
+            Self::AskUser => ask_user::tool(),
             Self::HttpRequest => http_request::tool(),
         }
     }
@@ -79,6 +84,7 @@ impl BuiltIn {
         match self {
             Self::Sleep => time::sleep(call).await,
             Self::WaitUntil => time::wait_until(call).await,
+            Self::AskUser => ask_user::ask(call).await,
             Self::HttpRequest => {
                 let tool = http_request::of_call(tool, call.arguments);
                 server::call(bench, call, &tool).await
@@ -99,6 +105,7 @@ pub(super) fn described<T: JsonSchema>(name: &str, description: &str) -> Tool {
         // A schema is JSON already.
         input_schema: Payload::of(&schema).unwrap_or_else(|_| Payload::null()),
         effect: Effect::Pure,
+        destructive_hint: None,
         as_task: false,
     }
 }

@@ -210,6 +210,7 @@ impl Exchange<'_> {
             _ => Ok(ToolOutput {
                 text,
                 is_error: status.is_client_error() || status.is_server_error(),
+                structured: None,
             }),
         }
     }

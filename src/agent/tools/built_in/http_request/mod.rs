@@ -96,7 +96,7 @@ impl Web {
 
 /// What the model gets wrong is told to it as the tool's own error.
 fn refusal(text: impl Into<String>) -> ToolOutput {
-    ToolOutput { text: text.into(), is_error: true }
+    ToolOutput { text: text.into(), is_error: true, ..ToolOutput::default() }
 }
 
 /// A client for one call: no connection is shared, so none can have been made under other rules, and

@@ -45,12 +45,7 @@ impl Context {
     pub async fn ask(&self, name: &str, question: &Question) -> Result<Answer, Failure> {
         let open = self.open(&self.scoped(name)?).await;
         let shown = Payload::of(question)?;
-        let ask = Ask {
-            kind: StepKind::Question,
-            effect: Effect::Pure,
-            input: shown.hash(),
-            shown: Some(shown),
-        };
+        let ask = asked(shown);
         match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
             Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
             Decision::Mismatch(mismatch) => {
@@ -62,18 +57,23 @@ impl Context {
             }
         }
         let answer = self.answer(&open.key).await;
+        let output = Payload::of(&answer)?;
+        self.settle(Event::StepCompleted { key: open.key.clone(), output }).await;
+        Ok(answer)
+    }
+
+    /// Commits the end of a question.
+    pub(super) async fn settle(&self, end: Event) {
         let _running = self.live.running();
-        self.live
-            .record(Event::StepCompleted { key: open.key.clone(), output: Payload::of(&answer)? });
+        self.live.record(end);
         if !self.is_asking() {
             self.live.record(Event::InputReceived {});
         }
         self.live.commit().await;
-        Ok(answer)
     }
 
     /// Commits that the question is open.
-    async fn put(&self, key: &str, ask: Ask) {
+    pub(super) async fn put(&self, key: &str, ask: Ask) {
         self.live.gate().await;
         if !self.is_asking() {
             self.live.record(Event::InputRequested {});
@@ -94,5 +94,15 @@ impl Context {
             // The sender lives as long as the task.
             None => std::future::pending().await,
         }
+    }
+}
+
+/// The step of a question, which is a [`Question`] in JSON.
+pub(super) fn asked(question: Payload) -> Ask {
+    Ask {
+        kind: StepKind::Question,
+        effect: Effect::Pure,
+        input: question.hash(),
+        shown: Some(question),
     }
 }

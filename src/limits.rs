@@ -89,6 +89,10 @@ pub const PARALLEL_STEPS: usize = 64;
 /// Events of one task. A loop that never ends stops here with a clear error, not on a full disk.
 pub const TASK_EVENTS_MAX: u64 = 200_000;
 
+/// Agents that one task has called and that run side by side. More calls wait. Each may call as many
+/// in its turn, so this is far below [`LIVE_TASKS`].
+pub const PARALLEL_CHILDREN: usize = 8;
+
 /// Levels of children below a task, against agents that call each other for ever.
 pub const CHILD_DEPTH_MAX: u32 = 16;
 
@@ -140,6 +144,9 @@ pub const LAST_WORDS_MS: u64 = 500;
 
 /// How much of a tool's text a model is shown. The journal keeps all of it.
 pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
+
+/// How much of a model's last reply stands in the failure of a run that came to a limit.
+pub const LAST_REPLY_BYTES: usize = 4 * 1024;
 
 /// How many replies in a row may say nothing at all before the run fails.
 pub const EMPTY_REPLIES_MAX: u32 = 3;

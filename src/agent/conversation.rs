@@ -58,6 +58,14 @@ impl Conversation {
         self.messages.push(message);
     }
 
+    /// The last that the model said in words.
+    pub(super) fn last_words(&self) -> Option<&str> {
+        self.messages.iter().rev().find_map(|message| match message {
+            Message::Assistant(reply) => reply.text.as_deref().filter(|text| !text.is_empty()),
+            _ => None,
+        })
+    }
+
     /// All of it.
     pub(super) fn messages(&self) -> &[Message] {
         &self.messages

@@ -6,21 +6,25 @@ mod budget;
 mod conversation;
 pub mod definition;
 mod duration;
+mod limit;
 mod model;
 pub mod models;
 pub(crate) mod nearest;
+mod pinned;
 mod prices;
 mod run;
 mod schema;
 mod tool;
 mod tools;
 
-pub use definition::{Budget, Definition, InDoubt, ToolPattern};
+pub use budget::Share;
+pub use definition::{AtLimit, Budget, Definition, InDoubt, ToolPattern};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Reply, Request, Settings, ToolCall, ToolSpec, Usage,
 };
+pub use pinned::Pinned;
 pub use prices::{Price, Prices};
-pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};
+pub use run::{AGENT_FUNCTION, AgentLoop};
 pub use schema::Schema;
 pub use tool::{Invocation, ServerConfig, Servers, Tool, ToolOutput, Toolbox};
 pub use tools::{BuiltIn, LISTING_STEP};

@@ -9,37 +9,24 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::budget::Spent;
+use super::budget::{Purse, Spent, Unaffordable};
 use super::conversation::Conversation;
+use super::limit::{Limit, Over};
 use super::model::{Finish, Models, Reply, Request, ToolSpec};
-use super::tools::Bench;
-use super::{Definition, Prices, Schema, Settings, Toolbox};
-use crate::durable::{Context, Function, StartTask};
+use super::tools::{Bench, Callees};
+use super::{AtLimit, Definition, Pinned, Schema, Settings, Toolbox};
+use crate::durable::{Answer, Context, Function};
 use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
 use crate::limits;
 
 /// The name under which the agent loop is registered with a [`Runtime`](crate::durable::Runtime).
 pub const AGENT_FUNCTION: &str = "agent";
 
-/// All that a run of an agent is pinned to when it starts: editing files changes new tasks only.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Pinned {
-    /// The agent's file.
-    pub agent: Definition,
-    /// The models to try, in order.
-    pub models: Vec<String>,
-    /// What they cost.
-    pub prices: Prices,
-}
-
-impl Pinned {
-    /// The task that runs this agent with these arguments.
-    pub fn start(&self, arguments: Payload) -> StartTask {
-        let mut start = StartTask::new(AGENT_FUNCTION, self.agent.name(), arguments);
-        // All of it came from text and has a JSON form.
-        start.definition = Payload::of(self).ok();
-        start
-    }
+/// What an agent hands to the one that called it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Answered {
+    pub(super) answer: Payload,
+    pub(super) spent: Spent,
 }
 
 /// The agent loop as a durable function.
@@ -62,17 +49,47 @@ impl Function for AgentLoop {
             let pinned = ctx
                 .definition()
                 .ok_or_else(|| Failure::is_final("the task is pinned to no agent"))?;
-            let Pinned { agent, models: names, prices } = pinned.read().map_err(|error| {
+            let pinned: Pinned = pinned.read().map_err(|error| {
                 let message = format!(
                     "this relight cannot read the agent that the task is pinned to: {error}"
                 );
                 Failure::new(FailureKind::Mismatch, message)
             })?;
-            let agent = Arc::new(agent);
-            let bench = Bench::set_up(&ctx, toolbox, Arc::clone(&agent)).await?;
-            let run = Run::new(ctx, agent, names, prices, models, &bench);
-            run.to_the_end(&bench, &input).await
+            let began_at_ms = ctx.created_at_ms();
+            let share = pinned.share;
+            let prices = pinned.prices.clone();
+            let purse = Arc::new(Purse::new(&pinned.agent, share.as_ref(), prices, began_at_ms));
+            let end = go(ctx, pinned, Arc::clone(&purse), models, toolbox, &input).await;
+            match share {
+                None => end,
+                Some(_) => report(end, purse.spent()),
+            }
         })
+    }
+}
+
+async fn go(
+    ctx: Context,
+    pinned: Pinned,
+    purse: Arc<Purse>,
+    models: Arc<dyn Models>,
+    toolbox: Arc<dyn Toolbox>,
+    input: &Payload,
+) -> Result<Payload, Failure> {
+    let agent = Arc::new(pinned.agent.clone());
+    let root = pinned.share.map_or_else(|| ctx.task_id(), |share| share.root);
+    let names = pinned.models.clone();
+    let callees = Callees::new(Arc::new(pinned), Arc::clone(&purse), root);
+    let bench = Bench::set_up(&ctx, toolbox, Arc::clone(&agent), callees).await?;
+    let run = Run::new(ctx, agent, names, purse, models, &bench);
+    run.to_the_end(&bench, input).await
+}
+
+/// Tells the agent that called this one what was spent, whatever the end.
+fn report(end: Result<Payload, Failure>, spent: Spent) -> Result<Payload, Failure> {
+    match end {
+        Ok(answer) => Ok(Payload::of(&Answered { answer, spent })?),
+        Err(failure) => Err(Failure { details: Payload::of(&spent).ok(), ..failure }),
     }
 }
 
@@ -81,7 +98,7 @@ struct Run {
     agent: Arc<Definition>,
     models: Arc<dyn Models>,
     names: Vec<String>,
-    prices: Prices,
+    purse: Arc<Purse>,
     system: String,
     tools: Vec<ToolSpec>,
     /// The hash of what every request of this run has in common.
@@ -94,7 +111,7 @@ impl Run {
         ctx: Context,
         agent: Arc<Definition>,
         names: Vec<String>,
-        prices: Prices,
+        purse: Arc<Purse>,
         models: Arc<dyn Models>,
         bench: &Bench,
     ) -> Self {
@@ -106,11 +123,12 @@ impl Run {
             system.push_str(&schema.to_string());
         }
         let common = serde_json::to_vec(&tools).unwrap_or_default();
+        purse.expect_more((common.len() / 4) as u64);
         Self {
             ctx,
             models,
             names,
-            prices,
+            purse,
             system,
             tools,
             base: Hash::of(&common),
@@ -121,28 +139,23 @@ impl Run {
 
     async fn to_the_end(&self, bench: &Bench, input: &Payload) -> Result<Payload, Failure> {
         let mut talk = Conversation::new(&self.system, self.agent.first_message(input));
-        let mut spent = Spent::default();
         let mut empty_replies = 0;
-        for n in 1..=self.agent.max_turns() {
-            if self.agent.budget().wall_time_ms.is_some() {
-                Spent::check_time(
-                    &self.agent.budget(),
-                    self.ctx.created_at_ms(),
-                    self.ctx.now_ms().await?,
-                )?;
-            }
+        let mut n = 0;
+        loop {
+            n += 1;
             let turn = self.ctx.scope(format!("turn-{n}"));
-            let reply = self.ask(&turn, n, &talk, &mut spent).await?;
+            self.within_limits(&turn, n, &talk).await?;
+            let reply = self.ask(&turn, n, &talk).await?;
             if !reply.calls.is_empty() {
                 let names: Vec<_> = reply.calls.iter().map(|call| call.name.as_str()).collect();
-                self.ctx.report(format!("turn {n}: {}; {}", names.join(", "), spent.words()));
+                self.ctx.report(format!("turn {n}: {}; {}", names.join(", "), self.spent()));
                 let results = bench.run(&turn, &reply.calls).await?;
                 talk.calls(reply, results);
                 continue;
             }
             match self.answer(&reply) {
                 Ok(answer) => {
-                    self.ctx.report(format!("answered in {n} turns; {}", spent.words()));
+                    self.ctx.report(format!("answered in {n} turns; {}", self.spent()));
                     return Ok(answer);
                 }
                 Err(complaint) => {
@@ -157,20 +170,55 @@ impl Run {
                 }
             }
         }
-        let turns = self.agent.max_turns();
-        Err(Failure::is_final(format!(
-            "no answer after {turns} turns; raise `maxTurns` in the agent's file for new tasks"
-        )))
     }
 
-    /// Asks the models in their order until one replies.
-    async fn ask(
+    /// What is used up so far, in a few words.
+    fn spent(&self) -> String {
+        self.purse.spent().words()
+    }
+
+    /// Returns when turn `n` may begin.
+    async fn within_limits(
         &self,
         turn: &Context,
         n: u32,
         talk: &Conversation,
-        spent: &mut Spent,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<(), Failure> {
+        loop {
+            let over = match self.purse.check_turn(n) {
+                Ok(()) if self.purse.is_timed() => {
+                    self.purse.check_time(self.ctx.now_ms().await?).err()
+                }
+                checked => checked.err(),
+            };
+            let Some(over) = over else { return Ok(()) };
+            self.at_limit(turn, &over, talk).await?;
+        }
+    }
+
+    /// Has the limit raised by a person, or ends the run, as the agent's file says.
+    async fn at_limit(
+        &self,
+        turn: &Context,
+        over: &Over,
+        talk: &Conversation,
+    ) -> Result<(), Failure> {
+        let end = || over.failure(talk.last_words());
+        if self.agent.budget().at_limit == AtLimit::End {
+            return Err(end());
+        }
+        self.ctx.report(format!("{}; asking for more", over.words()));
+        let answer = turn.ask(over.step(), &over.question(self.agent.name())?).await?;
+        let Answer::Accept { content } = answer else { return Err(end()) };
+        let by = over.amount(&content).ok_or_else(end)?;
+        // Time that the question took is no time of the agent's.
+        let now_ms = if over.limit == Limit::Time { self.ctx.now_ms().await? } else { 0 };
+        self.purse.raise(over.limit, by, now_ms);
+        Ok(())
+    }
+
+    /// Asks the models in their order until one replies.
+    async fn ask(&self, turn: &Context, n: u32, talk: &Conversation) -> Result<Reply, Failure> {
         if self.names.is_empty() {
             return Err(Failure::is_final(
                 "no model is configured: set `model` in the agent's file, --model, RELIGHT_MODEL, or `model` in relight.yaml",
@@ -178,11 +226,11 @@ impl Run {
         }
         let mut failures = Vec::new();
         for (i, name) in self.names.iter().enumerate() {
-            self.ctx.report(format!("turn {n}: asking {name}; {}", spent.words()));
+            self.ctx.report(format!("turn {n}: asking {name}; {}", self.spent()));
             let step = if i == 0 { "model".to_owned() } else { format!("model-{}", i + 1) };
             // A budget that is used up is so for every model of the list.
-            let settings = self.reserve(name, talk, spent)?;
-            match self.ask_one(turn, step, name, settings, talk, spent).await {
+            let settings = self.reserve(turn, name, talk).await?;
+            match self.ask_one(turn, step, name, settings, talk).await {
                 Ok(Reply { finish: Finish::Filtered, .. }) => {
                     failures.push(format!("{name}: the provider withheld the reply"))
                 }
@@ -194,12 +242,24 @@ impl Run {
     }
 
     /// The settings of the next call: it may write no more than the budget has left.
-    fn reserve(&self, name: &str, talk: &Conversation, spent: &Spent) -> Result<Settings, Failure> {
+    async fn reserve(
+        &self,
+        turn: &Context,
+        name: &str,
+        talk: &Conversation,
+    ) -> Result<Settings, Failure> {
         let mut settings = self.agent.settings().clone();
         let (reads, wanted) = (talk.estimated_tokens(), settings.max_output_tokens);
-        settings.max_output_tokens =
-            spent.reserve(&self.agent.budget(), &self.prices, name, reads, wanted)?;
-        Ok(settings)
+        loop {
+            match self.purse.reserve(name, reads, wanted) {
+                Ok(most) => {
+                    settings.max_output_tokens = most;
+                    return Ok(settings);
+                }
+                Err(Unaffordable::Over(over)) => self.at_limit(turn, &over, talk).await?,
+                Err(Unaffordable::Unpriced(failure)) => return Err(failure),
+            }
+        }
     }
 
     async fn ask_one(
@@ -209,7 +269,6 @@ impl Run {
         name: &str,
         settings: Settings,
         talk: &Conversation,
-        spent: &mut Spent,
     ) -> Result<Reply, Failure> {
         let hash = self
             .base
@@ -238,7 +297,7 @@ impl Run {
                 }
             })
             .await?;
-        spent.add(&self.prices, name, talk.estimated_tokens(), &reply);
+        self.purse.commit(name, talk.estimated_tokens(), &reply);
         Ok(reply)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, SecretString};
 use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Pinned};
-use relight::config::{Environment, Settings};
+use relight::config::{self, Environment, Settings};
 use relight::durable::Runtime;
 use relight::journal::Store;
 use relight::journal::sqlite::Sqlite;
@@ -69,7 +69,10 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Store>, Error> {
 }
 
 /// What tasks of this agent are pinned to when they start.
-pub(super) fn pin(agent: Definition, settings: &Settings) -> Pinned {
-    let prices = settings.prices.only(agent.models());
-    Pinned { models: agent.models().to_vec(), prices, agent }
+///
+/// # Errors
+/// When an agent that it may call does not exist, or its file is wrong.
+pub(super) fn pin(agent: Definition, settings: &Settings) -> Result<Pinned, Error> {
+    let callees = config::load_callees(settings, &agent)?;
+    Ok(Pinned::new(agent, callees, &settings.prices))
 }

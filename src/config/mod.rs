@@ -17,7 +17,7 @@ mod file;
 mod flags;
 mod settings;
 
-pub use agents::{load_agent, load_agents, load_servers};
+pub use agents::{load_agent, load_agents, load_callees, load_servers};
 pub use auth::{AuthFlags, load_auth};
 pub use environment::Environment;
 pub use error::Error;

@@ -6,7 +6,9 @@
 mod answers;
 mod budgets;
 mod calls;
+mod children;
 mod doubt;
+mod limits;
 mod models;
 
 #[path = "../support/model_server.rs"]
@@ -82,7 +84,7 @@ impl Bench {
         let agent = Definition::parse("a.md", &text).unwrap().or_models(&["tiny".to_owned()]);
         let price = Price { input: 1_000_000, output: 2_000_000, cached: 0 };
         let prices = Prices::from_iter([("tiny".to_owned(), price)]);
-        let pinned = Pinned { models: agent.models().to_vec(), prices, agent };
+        let pinned = Pinned::new(agent, Vec::new(), &prices);
         let arguments = Payload::of(&json!({"task": task})).unwrap();
         self.runtime.start(pinned.start(arguments)).await.unwrap()
     }

@@ -5,6 +5,7 @@
 //! goes on as it began, whatever the files say by then. Nothing in it is secret: `${VAR}` stays as
 //! it is written.
 
+mod callees;
 pub(crate) mod document;
 mod front_matter;
 mod parse;
@@ -18,10 +19,10 @@ use serde::{Deserialize, Serialize};
 
 pub use document::{Error, Problem};
 pub use pattern::{NoPattern, ToolPattern};
-pub use policy::{Budget, InDoubt};
+pub use policy::{AtLimit, Budget, InDoubt};
 
 use self::pattern::{PerTool, of_tool};
-use super::tools::BUILT_IN;
+use super::tools::{AGENT, BUILT_IN};
 use super::{BuiltIn, Servers, Settings, Tool};
 use crate::durable::RetryPolicy;
 use crate::journal::{Effect, Payload};
@@ -37,6 +38,8 @@ pub struct Definition {
     tools: Option<Vec<ToolPattern>>,
     #[serde(default, skip_serializing_if = "Servers::is_empty")]
     servers: Servers,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    agents: Vec<String>,
     max_turns: u32,
     #[serde(default)]
     settings: Settings,
@@ -105,6 +108,11 @@ impl Definition {
         &self.servers
     }
 
+    /// The names of the agents that it may call. Each is a tool of its model.
+    pub fn agents(&self) -> &[String] {
+        &self.agents
+    }
+
     /// How many model calls a task may make; at least 1.
     pub fn max_turns(&self) -> u32 {
         self.max_turns
@@ -142,6 +150,9 @@ impl Definition {
 
     /// Whether the agent may use this tool.
     pub fn allows(&self, server: &str, tool: &str) -> bool {
+        if server == AGENT {
+            return self.agents.iter().any(|name| name == tool);
+        }
         self.tools
             .as_ref()
             .is_none_or(|tools| tools.iter().any(|pattern| pattern.matches(server, tool)))

@@ -119,7 +119,7 @@ pub(super) fn effects(
 }
 
 /// One word of a few.
-fn choice<T: Copy>(
+pub(super) fn choice<T: Copy>(
     name: &str,
     words: &[(&str, T)],
     node: &Node,

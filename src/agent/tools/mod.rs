@@ -4,6 +4,7 @@
 //! new tasks only. Every call is a step, the refused ones too, and every call has a text for the
 //! model in the end: what a model gets wrong is told to it, and costs it a turn.
 
+mod agents;
 mod built_in;
 mod naming;
 mod server;
@@ -16,11 +17,12 @@ use serde_json::{Value, json};
 
 use self::naming::named;
 use super::model::{ToolCall, ToolSpec};
-use super::{Definition, Schema, Tool, Toolbox};
+use super::{Definition, Schema, Share, Tool, Toolbox};
 use crate::durable::{Context, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
 use crate::limits;
 
+pub(super) use self::agents::{AGENT, Callees};
 pub(super) use self::built_in::BUILT_IN;
 pub use self::built_in::BuiltIn;
 
@@ -31,6 +33,7 @@ pub const LISTING_STEP: &str = "tools";
 pub(super) struct Bench {
     toolbox: Arc<dyn Toolbox>,
     agent: Arc<Definition>,
+    callees: Callees,
     /// By the name that the model is told.
     tools: BTreeMap<String, Offered>,
 }
@@ -49,12 +52,18 @@ enum By {
     Server,
     /// relight itself.
     BuiltIn(BuiltIn),
+    /// An agent, as a child task.
+    Agent,
 }
 
 impl Offered {
     fn new(tool: Tool) -> Self {
         let schema = tool.input_schema.read().ok().and_then(|schema| Schema::new(&schema).ok());
-        let by = BuiltIn::of(&tool).map_or(By::Server, By::BuiltIn);
+        let by = match BuiltIn::of(&tool) {
+            Some(built_in) => By::BuiltIn(built_in),
+            None if tool.server == AGENT => By::Agent,
+            None => By::Server,
+        };
         Self { tool, schema, by }
     }
 }
@@ -68,9 +77,10 @@ impl Bench {
         ctx: &Context,
         toolbox: Arc<dyn Toolbox>,
         agent: Arc<Definition>,
+        callees: Callees,
     ) -> Result<Self, Failure> {
         let (servers, built_ins) = (agent.servers(), agent.built_ins());
-        let listed: Vec<Tool> = if servers.is_empty() && built_ins.is_empty() {
+        let mut listed: Vec<Tool> = if servers.is_empty() && built_ins.is_empty() {
             Vec::new()
         } else {
             ctx.pure(LISTING_STEP)
@@ -83,6 +93,7 @@ impl Bench {
                 })
                 .await?
         };
+        listed.extend(callees.tools());
         let missing = agent.missing(&listed);
         if !missing.is_empty() {
             let offered: Vec<_> = listed.iter().map(|tool| tool.pattern().to_string()).collect();
@@ -96,7 +107,7 @@ impl Bench {
             listed.into_iter().filter(|tool| agent.allows(&tool.server, &tool.name)).collect();
         let tools = named(allowed).into_iter().map(|(name, tool)| (name, Offered::new(tool)));
         let tools = tools.collect();
-        Ok(Self { toolbox, agent, tools })
+        Ok(Self { toolbox, agent, callees, tools })
     }
 
     /// The tools as the model is told of them.
@@ -118,20 +129,33 @@ impl Bench {
         turn: &Context,
         calls: &[ToolCall],
     ) -> Result<Vec<String>, Failure> {
+        let of_agents = calls.iter().filter(|call| self.is_of_agent(call)).count();
+        let share = self.callees.share(of_agents);
         let steps = calls
             .iter()
             .enumerate()
-            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call));
+            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, share));
         join_all(steps).await.into_iter().collect()
     }
 
-    async fn call(&self, turn: &Context, step: String, call: &ToolCall) -> Result<String, Failure> {
+    fn is_of_agent(&self, call: &ToolCall) -> bool {
+        self.tools.get(&call.name).is_some_and(|offered| matches!(offered.by, By::Agent))
+    }
+
+    async fn call(
+        &self,
+        turn: &Context,
+        step: String,
+        call: &ToolCall,
+        share: Share,
+    ) -> Result<String, Failure> {
         let text = match self.check(call) {
             Ok((offered, arguments)) => {
                 let call = Call { turn, step, call, arguments: &arguments };
                 match offered.by {
                     By::Server => server::call(self, call, &offered.tool).await,
                     By::BuiltIn(built_in) => built_in.call(call).await,
+                    By::Agent => self.callees.call(call, &offered.tool.name, share).await,
                 }
             }
             Err(complaint) => refuse(turn, step, call, complaint).await,

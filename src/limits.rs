@@ -204,6 +204,17 @@ pub const STEP_RETRY_FIRST_MS: u64 = 1_000;
 /// The longest wait between two tries of a step.
 pub const STEP_RETRY_MAX_MS: u64 = 60_000;
 
+/// Model calls under way at one provider where `relight.yaml` says nothing else. OpenAI would take
+/// more. A server on the own machine answers a few at a time, and those that it queues run into
+/// [`MODEL_FIRST_BYTE_MS`].
+pub const MODEL_CALLS: usize = 8;
+
+/// The most model calls under way that `relight.yaml` may allow: what one process can run tasks for.
+pub const MODEL_CALLS_MAX: usize = LIVE_TASKS;
+
+/// The most model calls a minute that `relight.yaml` may set a bound at. The time of each is kept.
+pub const MODEL_CALLS_PER_MINUTE_MAX: u32 = 100_000;
+
 /// How long a connection to a model server may take to come up.
 pub const MODEL_CONNECT_MS: u64 = 10_000;
 

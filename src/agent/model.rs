@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::models::Pace;
 use crate::journal::{Failure, Payload};
 
 /// One entry of a conversation.
@@ -158,6 +159,12 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// A final failure that names what is missing and how to set it.
     fn open(&self, model: &str) -> Result<OpenModel, Failure>;
+
+    /// Where a call of this model waits for its turn; `None` where it need not.
+    fn pace(&self, model: &str) -> Option<Arc<Pace>> {
+        let _ = model;
+        None
+    }
 }
 
 /// A provider, and the name by which it knows the model.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use super::model::{Finish, Models, Reply, Request, ToolSpec};
 use super::tools::{Bench, Callees};
 use super::{AtLimit, Definition, Pinned, Schema, Settings, Toolbox};
 use crate::durable::{Answer, Context, Function};
-use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
+use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind, TaskId};
 use crate::limits;
 
 /// The name under which the agent loop is registered with a [`Runtime`](crate::durable::Runtime).
@@ -81,7 +82,7 @@ async fn go(
     let names = pinned.models.clone();
     let callees = Callees::new(Arc::new(pinned), Arc::clone(&purse), root);
     let bench = Bench::set_up(&ctx, toolbox, Arc::clone(&agent), callees).await?;
-    let run = Run::new(ctx, agent, names, purse, models, &bench);
+    let run = Run::new(ctx, agent, names, purse, root, models, &bench);
     run.to_the_end(&bench, input).await
 }
 
@@ -99,6 +100,8 @@ struct Run {
     models: Arc<dyn Models>,
     names: Vec<String>,
     purse: Arc<Purse>,
+    /// The task at the top, for which all of this is done.
+    root: TaskId,
     system: String,
     tools: Vec<ToolSpec>,
     /// The hash of what every request of this run has in common.
@@ -112,6 +115,7 @@ impl Run {
         agent: Arc<Definition>,
         names: Vec<String>,
         purse: Arc<Purse>,
+        root: TaskId,
         models: Arc<dyn Models>,
         bench: &Bench,
     ) -> Self {
@@ -129,6 +133,7 @@ impl Run {
             models,
             names,
             purse,
+            root,
             system,
             tools,
             base: Hash::of(&common),
@@ -217,6 +222,19 @@ impl Run {
         Ok(())
     }
 
+    /// Waits until a call of this model may begin.
+    async fn place(&self, name: &str) -> Box<dyn Send> {
+        let Some(pace) = self.models.pace(name) else { return Box::new(()) };
+        if let Some(place) = pace.try_enter() {
+            return Box::new(place);
+        }
+        let waiting = format!("waiting for a place at {name}; {}", self.spent());
+        self.ctx.report_now(waiting).await;
+        let place = pace.enter(self.root).await;
+        self.ctx.report(format!("asking {name}; {}", self.spent()));
+        Box::new(place)
+    }
+
     /// Asks the models in their order until one replies.
     async fn ask(&self, turn: &Context, n: u32, talk: &Conversation) -> Result<Reply, Failure> {
         if self.names.is_empty() {
@@ -281,6 +299,7 @@ impl Run {
             .kind(StepKind::Model)
             .input_hash(hash, shown)
             .retry(self.agent.retry())
+            .admit(|| self.place(name).boxed())
             .run(|attempt| {
                 let settings = settings.clone();
                 async move {

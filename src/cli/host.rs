@@ -39,7 +39,8 @@ impl Host {
         openai.base_url = settings.openai.base_url.clone();
         openai.api_key =
             settings.openai.api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned()));
-        let models = Registry::new(ModelsConfig { openai, script_dir: PathBuf::new() });
+        let (script_dir, pace) = (PathBuf::new(), settings.pace);
+        let models = Registry::new(ModelsConfig { openai, script_dir, pace });
         let variables = environment.clone();
         let downstream =
             Arc::new(Downstream::new(move |name: &str| variables.get(name).or_else(|| ours(name))));

@@ -6,11 +6,13 @@
 //!      by itself where the effect takes longer than a moment
 //! ```
 
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -54,7 +56,17 @@ pub struct StepBuilder<'a> {
     shown: Option<Payload>,
     retry: RetryPolicy,
     doubt: Doubt,
+    admission: Option<Admission<'a>>,
     unreadable: Option<String>,
+}
+
+/// Waits for what an attempt needs. What it gets is held until the attempt is over.
+struct Admission<'a>(Box<dyn Fn() -> BoxFuture<'a, Box<dyn Send>> + Send + Sync + 'a>);
+
+impl fmt::Debug for Admission<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Admission")
+    }
 }
 
 impl<'a> StepBuilder<'a> {
@@ -68,6 +80,7 @@ impl<'a> StepBuilder<'a> {
             shown: None,
             retry: RetryPolicy::default(),
             doubt: Doubt::default(),
+            admission: None,
             unreadable: None,
         }
     }
@@ -111,6 +124,17 @@ impl<'a> StepBuilder<'a> {
         self
     }
 
+    /// Waits for something, such as a place in a queue, before each attempt, and holds it until the
+    /// attempt is over. The attempt begins only then: a task that stops or is cancelled meanwhile
+    /// has not begun it. The wait is not durable, and a recorded outcome does not wait.
+    pub fn admit(
+        mut self,
+        wait: impl Fn() -> BoxFuture<'a, Box<dyn Send>> + Send + Sync + 'a,
+    ) -> Self {
+        self.admission = Some(Admission(Box::new(wait)));
+        self
+    }
+
     /// Runs the step, or answers from the journal.
     ///
     /// The code may run several times over the life of the task: after a failure that may be retried,
@@ -139,7 +163,8 @@ impl<'a> StepBuilder<'a> {
         let open = ctx.open(&name).await;
         let ask =
             Ask { kind: self.kind, effect: self.effect, input: self.input, shown: self.shown };
-        let rules = Rules { ask, retry: self.retry, doubt: self.doubt };
+        let (retry, doubt, admission) = (self.retry, self.doubt, self.admission);
+        let rules = Rules { ask, retry, doubt, admission };
         let output = rules.settle(&open.live, &open.key, &mut code).await?;
         read(&open.key, &output)
     }
@@ -167,13 +192,14 @@ pub(super) fn read<T: DeserializeOwned>(key: &str, output: &Payload) -> Result<T
     })
 }
 
-struct Rules {
+struct Rules<'a> {
     ask: Ask,
     retry: RetryPolicy,
     doubt: Doubt,
+    admission: Option<Admission<'a>>,
 }
 
-impl Rules {
+impl Rules<'_> {
     async fn settle<T, F, Fut>(
         &self,
         live: &Arc<Live>,
@@ -252,6 +278,10 @@ impl Rules {
         Fut: Future<Output = Result<T, Failure>>,
     {
         let Ok(_place) = live.places.acquire().await else { return std::future::pending().await };
+        let _held = match &self.admission {
+            Some(Admission(wait)) => Some(wait().await),
+            None => None,
+        };
         live.gate().await;
         let _running = live.running();
         let Ask { kind, effect, input, shown } = self.ask.clone();

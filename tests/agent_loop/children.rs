@@ -17,15 +17,20 @@ impl Bench {
     /// Agents and their scripts on a bench of their own; the first is called.
     pub(crate) async fn team(members: &[(&str, &str, &str)]) -> (Self, TaskId) {
         let bench = Self::new([]).await;
+        let task = bench.call_team(members).await;
+        (bench, task)
+    }
+
+    /// Calls the first of these agents.
+    pub(crate) async fn call_team(&self, members: &[(&str, &str, &str)]) -> TaskId {
         for (name, _, script) in members {
-            std::fs::write(bench.dir.path().join(format!("{name}.yaml")), script).unwrap();
+            std::fs::write(self.dir.path().join(format!("{name}.yaml")), script).unwrap();
         }
         let mut agents = members.iter().map(|(name, front, _)| agent(name, front));
         let first = agents.next().unwrap();
         let pinned = Pinned::new(first, agents.collect(), &Prices::default());
         let arguments = Payload::of(&json!({"task": "hello"})).unwrap();
-        let task = bench.runtime.start(pinned.start(arguments)).await.unwrap();
-        (bench, task)
+        self.runtime.start(pinned.start(arguments)).await.unwrap()
     }
 
     pub(crate) async fn children(&self, task: TaskId) -> Vec<Task> {

@@ -57,3 +57,38 @@ async fn a_no_ends_the_task_with_what_it_has() {
         end => panic!("{end:?}"),
     }
 }
+
+/// Waits until the task is said to be at this.
+async fn until_at(bench: &Bench, task: TaskId, words: &str) {
+    let mut changes = bench.runtime.store().changes();
+    let at = async {
+        loop {
+            changes.mark_unchanged();
+            let found = bench.runtime.store().task(task).await.unwrap().unwrap();
+            if found.message.is_some_and(|message| message.contains(words)) {
+                return;
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), at).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_place_and_says_so() {
+    let mut bench = Bench::new([]).await;
+    bench.pace = Some(PaceConfig { concurrent: 1, per_minute: None });
+    bench.restart().await;
+    let slow = [("slow", "", "replies: [{text: late, latency_ms: 60000}]")];
+    let quick = [("quick", "", "replies: [{text: hello}]")];
+    let first = bench.call_team(&slow).await;
+    until_at(&bench, first, "asking script:slow.yaml").await;
+    let (second, third) = (bench.call_team(&quick).await, bench.call_team(&quick).await);
+    for waiting in [second, third] {
+        until_at(&bench, waiting, "waiting for a place at script:quick.yaml").await;
+    }
+    bench.runtime.cancel(second, None).await.unwrap();
+    assert!(matches!(bench.end(second).await, End::Cancelled(_)));
+    bench.runtime.cancel(first, None).await.unwrap();
+    assert!(matches!(bench.end(third).await, End::Completed(_)));
+}

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, Timeouts};
+use relight::agent::models::{ModelsConfig, OpenAiConfig, PaceConfig, Registry, Timeouts};
 use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Pinned, Price, Prices};
 use relight::durable::Runtime;
 use relight::journal::sqlite::Sqlite;
@@ -39,6 +39,8 @@ pub(crate) struct Bench {
     pub(crate) server: ModelServer,
     pub(crate) runtime: Runtime,
     downstream: Arc<Downstream>,
+    /// Bounds on model calls, from the next start on.
+    pub(crate) pace: Option<PaceConfig>,
 }
 
 impl Bench {
@@ -46,11 +48,15 @@ impl Bench {
     pub(crate) async fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = ModelServer::start(answers).await;
-        let (runtime, downstream) = Self::start(dir.path().to_owned(), &server).await;
-        Self { dir, server, runtime, downstream }
+        let (runtime, downstream) = Self::start(dir.path().to_owned(), &server, None).await;
+        Self { dir, server, runtime, downstream, pace: None }
     }
 
-    async fn start(dir: PathBuf, server: &ModelServer) -> (Runtime, Arc<Downstream>) {
+    async fn start(
+        dir: PathBuf,
+        server: &ModelServer,
+        pace: Option<PaceConfig>,
+    ) -> (Runtime, Arc<Downstream>) {
         let ledger = dir.join("ledger.jsonl").display().to_string();
         let downstream = Arc::new(Downstream::new(move |name: &str| match name {
             "RELIGHT" => Some(env!("CARGO_BIN_EXE_relight").to_owned()),
@@ -60,7 +66,7 @@ impl Bench {
         let timeouts = Timeouts { stall_ms: 300, ..Timeouts::default() };
         let base_url = Some(server.base_url().to_owned());
         let openai = OpenAiConfig { base_url, timeouts, ..OpenAiConfig::default() };
-        let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone() });
+        let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone(), pace });
         let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _);
         let store = Arc::new(Sqlite::open(&dir.join("journal.db")).unwrap());
         let builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
@@ -73,7 +79,7 @@ impl Bench {
         self.runtime.store().close().await;
         self.downstream.close().await;
         let path = self.dir.path().to_owned();
-        (self.runtime, self.downstream) = Self::start(path, &self.server).await;
+        (self.runtime, self.downstream) = Self::start(path, &self.server, self.pace).await;
     }
 
     /// Starts an agent whose front matter has these further lines.

@@ -43,7 +43,7 @@ replies:
 "#;
 
 /// A toolbox whose tools take effect in the test's ledger.
-struct FakeToolbox(Hand);
+pub(crate) struct FakeToolbox(pub(crate) Hand);
 
 #[async_trait]
 impl Toolbox for FakeToolbox {
@@ -73,7 +73,7 @@ impl Toolbox for FakeToolbox {
 }
 
 /// The scripted model, with every call of it in the ledger.
-struct Metered<M>(M, Hand);
+pub(crate) struct Metered<M>(pub(crate) M, pub(crate) Hand);
 
 impl Models for Metered<Registry> {
     fn open(&self, model: &str) -> Result<OpenModel, Failure> {

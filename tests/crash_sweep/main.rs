@@ -32,4 +32,5 @@ mod life;
 mod power;
 mod random;
 mod sweep;
+mod team;
 mod world;

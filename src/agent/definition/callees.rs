@@ -42,9 +42,9 @@ pub(super) fn check<'m>(
             continue;
         }
         let text = pattern.to_string();
-        let known: Vec<String> = agents.iter().map(|name| format!("{AGENT}/{name}")).collect();
-        let hint = match nearest(&text, known.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean {near:?}?"),
+        let name = text.split_once('/').map_or("", |(_, name)| name);
+        let hint = match nearest(name, agents.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean \"{AGENT}/{near}\"?"),
             None => "name the agent under \"agents\" too".to_owned(),
         };
         problems.at(*line, format!("{text:?} means no agent that this one may call; {hint}"));

@@ -10,9 +10,11 @@
 
 mod fault;
 mod openai;
+mod pace;
 mod registry;
 pub mod script;
 
 pub use openai::{OpenAi, OpenAiConfig, Timeouts};
+pub use pace::{Pace, PaceConfig, Place};
 pub use registry::{ModelsConfig, Registry};
 pub use secrecy::SecretString;

@@ -8,7 +8,7 @@ use crate::agent::{Model, Models, OpenModel};
 use crate::journal::Failure;
 
 use super::script::Script;
-use super::{OpenAi, OpenAiConfig};
+use super::{OpenAi, OpenAiConfig, Pace, PaceConfig};
 
 /// Where models are to be found.
 #[derive(Debug, Clone, Default)]
@@ -17,13 +17,18 @@ pub struct ModelsConfig {
     pub openai: OpenAiConfig,
     /// What the path in `script:PATH` is relative to.
     pub script_dir: PathBuf,
+    /// The bounds on each provider's calls. Where none are set, those of the server are at their
+    /// default, and scripts have none.
+    pub pace: Option<PaceConfig>,
 }
 
 /// The providers of a [`ModelsConfig`]. A client is built and a script is read when a model of
 /// theirs is first opened.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
     config: ModelsConfig,
+    openai_pace: Arc<Pace>,
+    script_pace: Option<Arc<Pace>>,
     openai: Mutex<Option<Arc<OpenAi>>>,
     scripts: Mutex<HashMap<PathBuf, Arc<Script>>>,
 }
@@ -31,7 +36,10 @@ pub struct Registry {
 impl Registry {
     /// A registry in which nothing is opened yet.
     pub fn new(config: ModelsConfig) -> Self {
-        Self { config, ..Self::default() }
+        let openai_pace = Pace::new(config.pace.unwrap_or_default());
+        let script_pace = config.pace.map(Pace::new);
+        let (openai, scripts) = (Mutex::default(), Mutex::default());
+        Self { config, openai_pace, script_pace, openai, scripts }
     }
 
     fn openai(&self, model: &str) -> Result<Arc<OpenAi>, Failure> {
@@ -65,13 +73,25 @@ impl Registry {
     }
 }
 
+/// The provider and its own name of a model.
+fn parts(model: &str) -> (&str, &str) {
+    match model.split_once(':') {
+        Some((provider @ ("openai" | "script"), name)) => (provider, name),
+        // Names at servers hold colons too: `llama3.2:3b`.
+        _ => ("openai", model),
+    }
+}
+
 impl Models for Registry {
+    fn pace(&self, model: &str) -> Option<Arc<Pace>> {
+        match parts(model) {
+            ("script", _) => self.script_pace.clone(),
+            _ => Some(Arc::clone(&self.openai_pace)),
+        }
+    }
+
     fn open(&self, model: &str) -> Result<OpenModel, Failure> {
-        let (provider, name) = match model.split_once(':') {
-            Some((provider @ ("openai" | "script"), name)) => (provider, name),
-            // Names at servers hold colons too: `llama3.2:3b`.
-            _ => ("openai", model),
-        };
+        let (provider, name) = parts(model);
         if name.trim().is_empty() {
             return Err(Failure::is_final(format!(
                 "{model:?} names no model: write openai:NAME, plain NAME, or script:FILE"

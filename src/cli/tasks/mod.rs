@@ -3,6 +3,7 @@
 mod cancel;
 mod list;
 mod show;
+mod tree;
 pub(super) mod watch;
 
 use clap::Subcommand;

@@ -10,10 +10,10 @@ test:
 
 peers: interop conformance
 
-# Clients from npm, over both transports and across kills.
+# Clients and a tool server from npm, over both transports and across kills.
 interop:
 	cargo build --locked --example conformance
-	cargo test --locked --test interop -- --ignored
+	cargo test --locked --test interop --test everything -- --ignored
 
 # MCP's official conformance suite, every check of it required.
 conformance:

@@ -11,7 +11,7 @@
 //! * [`agent`]: what an agent does. Definitions, the loop, models, tools.
 //! * [`mcp`]: how others reach it, and how it reaches other MCP servers.
 //!
-//! On top: [`config`], the only reader of files, flags and environment.
+//! On top: [`replay`], recorded runs in tests; [`config`], the only reader of settings.
 //!
 //! ARCHITECTURE.md is the map for whoever changes it.
 
@@ -21,3 +21,4 @@ pub mod durable;
 pub mod journal;
 pub mod limits;
 pub mod mcp;
+pub mod replay;

@@ -10,6 +10,12 @@ pub const INLINE_PAYLOAD_BYTES: usize = 4 * 1024;
 /// SQLite's own ceiling is 1 GB; this one keeps a single row from stalling every other task's commit.
 pub const PAYLOAD_MAX_BYTES: usize = 32 * 1024 * 1024;
 
+/// The longest recording that is read. It is held in memory as a whole.
+pub const RECORDING_MAX_BYTES: usize = 512 * 1024 * 1024;
+
+/// How long a replayed function may wait for something that is no step. Steps answer at once.
+pub const REPLAY_STALL_MS: u64 = 2_000;
+
 /// The longest message of a failure. Servers answer errors with whole web pages.
 pub const FAILURE_MESSAGE_BYTES: usize = 64 * 1024;
 
@@ -126,6 +132,45 @@ pub const SERVER_STOP_MS: u64 = 1_500;
 /// short of that tells it from a slow one.
 pub const TOOL_CALL_MS: u64 = 60 * 60 * 1000;
 
+/// How long one request about a task of a tool server may take: a look, an answer, a cancel. They are
+/// answered from what the server knows.
+pub const REMOTE_TASK_REQUEST_MS: u64 = 30_000;
+
+/// How long a server of the older Tasks may take to put the question that its task waits with, once
+/// its result was asked for. It has the question already.
+pub const REMOTE_QUESTION_MS: u64 = 2_000;
+
+/// Sessions of former processes that are remembered as gone, before all are forgotten: each costs one
+/// more try to find out again.
+pub const GONE_SESSIONS: usize = 1_024;
+
+/// The wait between two looks at what happens elsewhere, where nobody says how long it should be.
+pub const POLL_MS: u64 = 1_000;
+
+/// The shortest such wait, whatever a server asks for: a look is a request to it.
+pub const POLL_MIN_MS: u64 = 100;
+
+/// The longest such wait, whatever a server asks for: what is over is to be noticed.
+pub const POLL_MAX_MS: u64 = 60_000;
+
+/// Looks in a row that may fail before a task elsewhere is given up: with [`STEP_RETRY_MAX_MS`]
+/// between them, some 15 minutes, enough to restart a server.
+pub const POLL_FAILURES: u32 = 20;
+
+/// How often one task of a tool server may come back with questions.
+pub const REMOTE_TASK_ROUNDS: usize = 1_000;
+
+/// How often a tool whose task was lost at its server is called again, where the agent's policy is to
+/// retry. A server that loses one task after another is not helped by more.
+pub const LOST_TASK_CALLS: u32 = 2;
+
+/// How long a cancelled task's function may take to pass the cancel on. The task ends cancelled all
+/// the same.
+pub const CANCEL_HOOK_MS: u64 = 5_000;
+
+/// Redirects that one request to a tool server may be sent on by.
+pub const REDIRECTS: usize = 10;
+
 /// How long a tool server may take to list its tools, for each page.
 pub const TOOL_LIST_MS: u64 = 30_000;
 
@@ -142,11 +187,48 @@ pub const STDERR_LINE_BYTES: usize = 500;
 /// closed its stdout.
 pub const LAST_WORDS_MS: u64 = 500;
 
-/// How much of a tool's text a model is shown. The journal keeps all of it.
+/// How much of a tool's text a model is shown at most. The journal keeps all of it.
 pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
 
 /// How much of a model's last reply stands in the failure of a run that came to a limit.
 pub const LAST_REPLY_BYTES: usize = 4 * 1024;
+/// How much of it is shown at least, however many results share the room.
+pub const TOOL_TEXT_SHOWN_MIN_BYTES: usize = 1_000;
+
+/// Which part of what a model can read the results of one reply may take, all together: they have to
+/// fit beside the task and a summary, because the newest exchange is never left out.
+pub const TOOL_RESULTS_PERCENT: u64 = 50;
+
+/// Room for the line below a text that was cut, which says how to read on.
+pub const READ_NOTE_BYTES: usize = 256;
+
+/// How many tokens a model is taken to read where the agent's file does not say. Most models of today
+/// read at least as many; one that reads fewer says so when it is asked, and is asked again.
+pub const CONTEXT_TOKENS: u64 = 128_000;
+
+/// The least that `contextTokens` may be: a system prompt and an exchange have to fit.
+pub const CONTEXT_TOKENS_MIN: u64 = 1_000;
+
+/// At which part of that a conversation is shortened. The rest is for the reply, and for what tokens
+/// were estimated too low. A replay shortens where the first run did, so another value stops tasks
+/// that are under way; the same goes for the three below.
+pub const COMPACT_AT_PERCENT: u64 = 80;
+
+/// Which part of it the newest exchanges may take that stay as they are.
+pub const KEPT_PERCENT: u64 = 25;
+
+/// Which part of it a summary may take. Less is not worth leaving out.
+pub const SUMMARY_PERCENT: u64 = 12;
+
+/// Which part of it the request for a summary may take: half, as the bytes of a token are estimated.
+pub const TRANSCRIPT_PERCENT: u64 = 50;
+
+/// The least that is shown of a message to the model that sums up, however many there are.
+pub const TRANSCRIPT_MESSAGE_MIN_BYTES: usize = 200;
+
+/// The most that is shown of a message to the model that sums up: what matters in a long tool output
+/// is in the replies to it.
+pub const TRANSCRIPT_MESSAGE_MAX_BYTES: usize = 8 * 1024;
 
 /// How many replies in a row may say nothing at all before the run fails.
 pub const EMPTY_REPLIES_MAX: u32 = 3;
@@ -228,6 +310,27 @@ pub const MODEL_STALL_MS: u64 = 60_000;
 
 /// How long one model call may take in all, against a server that keeps a reply alive for ever.
 pub const MODEL_CALL_MS: u64 = 30 * 60 * 1000;
+
+/// The wait between the first two looks at a response that a server works on in the background. It
+/// doubles from there.
+pub const MODEL_POLL_FIRST_MS: u64 = 250;
+
+/// The longest wait between two such looks: what a reply may come later than it could.
+pub const MODEL_POLL_MAX_MS: u64 = 2_000;
+
+/// How long a response in the background is waited for before it is cancelled. Research models take
+/// hours; nothing is known to take longer.
+pub const MODEL_BACKGROUND_MS: u64 = 6 * 60 * 60 * 1000;
+
+/// The longest id of a response that is taken from a server. OpenAI's have some 55 bytes.
+pub const RESPONSE_ID_MAX_BYTES: usize = 256;
+
+/// How long a server may take to be told that a response is no longer wanted.
+pub const MODEL_CANCEL_MS: u64 = 10_000;
+
+/// Parameters that a server refused and that are remembered. Past it, all are forgotten and asked for
+/// again.
+pub const MODEL_REFUSALS: usize = 1_024;
 
 /// The longest stream of one reply. A token costs some 300 bytes on the wire, so this is far
 /// above any model's output and far below what would hurt the process.

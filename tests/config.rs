@@ -223,7 +223,10 @@ fn mistakes_in_the_settings_file() {
             "models: {concurrent: 0}",
             r#"DIR/relight.yaml:1: "models.concurrent" must be a whole number from 1 to 256, not 0"#,
         ),
-        ("- x", "DIR/relight.yaml:1: expected the keys model, models, prices, ttl, not a list"),
+        (
+            "- x",
+            "DIR/relight.yaml:1: expected the keys model, models, prices, ttl, redact, not a list",
+        ),
         (
             "\nttl: 7",
             r#"DIR/relight.yaml:2: "ttl" must be a duration such as 30s, 10m, 2h or 7d, not 7"#,
@@ -251,6 +254,7 @@ fn agents_come_with_their_model_and_their_servers() {
         ("prompts/a.md", &agent("alpha", "")),
         ("prompts/README.md", "Not an agent."),
         ("prompts/script.yaml", "Not an agent either."),
+        ("prompts/system/own.md", "Nor is what lies deeper."),
         (
             ".mcp.json",
             "{\n\t\"mcpServers\": {\n\t\t\"till\": {\"command\": \"till\", \"env\": {\"A_KEY\": \"${A_KEY}\"}, \"disabled\": false},\n\t\t\"web\": {\"type\": \"http\", \"url\": \"https:\\/\\/web.example/mcp\"}\n\t},\n\t\"theirs\": 1\n}\n",

@@ -55,6 +55,7 @@ fn tool(server: &str, name: &str, effect: Effect) -> Tool {
         description: None,
         input_schema: Payload::null(),
         effect,
+        as_task: false,
     }
 }
 
@@ -68,6 +69,7 @@ fn everything_that_a_file_may_say() {
     assert_eq!(agent.max_turns(), 7);
     assert_eq!(agent.settings().temperature, Some(0.5));
     assert_eq!(agent.settings().max_output_tokens, Some(900));
+    assert_eq!(agent.context_tokens(), 32_000);
     assert_eq!(
         agent.budget(),
         Budget {
@@ -124,6 +126,7 @@ fn the_least_that_a_file_must_say() {
     assert!(agent.servers().is_empty());
     assert!(agent.allows("any", "tool"));
     assert_eq!(agent.max_turns(), limits::TURNS);
+    assert_eq!(agent.context_tokens(), limits::CONTEXT_TOKENS);
     assert_eq!(agent.budget(), Budget::default());
     assert_eq!(agent.retry(), RetryPolicy::default());
     assert_eq!(agent.in_doubt_of("any", "tool"), InDoubt::Tell);
@@ -239,11 +242,11 @@ fn mistakes_in_the_shape_of_the_file() {
     );
     check_text(
         "---\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, input, output, budget, in_doubt, effects, retry, not empty",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, not empty",
     );
     check_text(
         "---\n- name\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, input, output, budget, in_doubt, effects, retry, not a list",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, not a list",
     );
     check("model: [a\ntools: b", "a.md:5: not well formed: illegal placement of ':' indicator");
     check(
@@ -268,7 +271,7 @@ fn mistakes_in_keys() {
     check("Modle: x", r#"a.md:4: unknown key "Modle"; did you mean "model"?"#);
     check(
         "permissionMode: plan",
-        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, input, output, budget, in_doubt, effects, retry"#,
+        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry"#,
     );
     check(
         "budget: {walltime: 1h, money: 3}",

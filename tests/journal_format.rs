@@ -5,18 +5,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[path = "support/payloads.rs"]
+mod payloads;
 #[path = "support/journal.rs"]
 mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use payloads::any_payload;
 use proptest::prelude::*;
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{
-    End, Error, Event, Filter, NewTask, Payload, Record, Signal, Store, Task, Wake,
+    Deadline, End, Error, Event, Filter, NewTask, Record, Signal, Store, Task, Wake,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{
     T0, child, every_event, leased, new_task, noise, payload, record, runner, task_completed,
     task_id,
@@ -35,6 +38,19 @@ fn events_are_written_as_ever() {
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), *event);
     }
     assert_eq!(golden.len(), events.len());
+}
+
+/// Came after the golden file, which is left as the first version wrote it.
+#[test]
+fn a_deadline_is_written_as_ever() {
+    let mut event = every_event().swap_remove(0);
+    let Event::TaskCreated { deadline, parent, .. } = &mut event else { panic!("not the first") };
+    *parent = None;
+    *deadline = Some(Deadline { at_ms: T0, set_by: Some("budget.wallTime".to_owned()) });
+    let text = serde_json::to_string(&event).unwrap();
+    let written = r#","deadline":{"at_ms":1800000000000,"set_by":"budget.wallTime"}}}"#;
+    assert!(text.ends_with(written), "{text}");
+    assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
 }
 
 /// Tasks of all sorts: parked, with signals and large payloads, and one for each way to end.
@@ -203,46 +219,6 @@ async fn a_file_cut_short_is_damaged() {
         Ok(store) => store.history(task_id(10), 0).await,
     };
     assert!(matches!(read, Err(Error::Corrupt { .. })), "{read:?}");
-}
-
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-        "[a-z \"\\\\\u{7f}-\u{fff}]{0,300}".prop_map(|text| Value::from(text.repeat(20))),
-    ];
-    leaf.prop_recursive(4, 32, 6, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::btree_map(any::<String>(), inner, 0..6)
-                .prop_map(|map| Value::from(map.into_iter().collect::<serde_json::Map<_, _>>())),
-        ]
-    })
-}
-
-/// JSON that other programs write, and that no `Value` would write again.
-fn odd_json() -> impl Strategy<Value = String> {
-    prop::sample::select(vec![
-        r#"{"b": 1, "a" : 2, "a": 3}"#,
-        "[1.0E+2, -0, 0.10, 123456789012345678901234567890]",
-        r#""\u00e9 \/ \ud83d\ude80 \ud800""#,
-        "{\n\t\"deep\" : [ ]\n}",
-        r#"{"$blob":"00112233445566778899aabbccddeeff"}"#,
-        "null",
-    ])
-    .prop_map(str::to_owned)
-}
-
-fn any_payload() -> impl Strategy<Value = Payload> {
-    prop_oneof![
-        4 => any_json().prop_map(|value| value.to_string()),
-        2 => any_json().prop_map(|value| serde_json::to_string_pretty(&value).unwrap()),
-        1 => odd_json(),
-    ]
-    .prop_map(|text| Payload::from_json(text).unwrap())
 }
 
 proptest! {

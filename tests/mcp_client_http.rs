@@ -59,8 +59,15 @@ fn servers(url: &str) -> Servers {
 async fn call(servers: &Servers, tools: &Downstream) -> Result<ToolOutput, Failure> {
     let arguments = Payload::of(&json!({"n": 1})).unwrap();
     let (server, tool) = ("web", "add");
-    let call = Invocation { servers, server, tool, arguments: &arguments, idempotency_key: "t/s" };
-    tools.call(call).await
+    let call = Invocation {
+        servers,
+        server,
+        tool,
+        arguments: &arguments,
+        idempotency_key: "t/s",
+        as_task: false,
+    };
+    tools.call(call).await?.output()
 }
 
 fn no_env(_: &str) -> Option<String> {

@@ -170,6 +170,58 @@ async fn what_is_no_message_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_request_with_params_that_are_no_object_has_its_answer() {
+    let site = Site::open(HttpOptions::default()).await;
+    let mut web = site.web();
+    web.initialize().await;
+    for (method, params) in [("ping", json!([1])), ("tasks/get", json!("x")), ("x/y", json!(7))] {
+        let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+        let response = web.post(body.to_string()).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{method}");
+        let message: Value = response.json().await.unwrap();
+        assert_eq!((&message["id"], &message["error"]["code"]), (&json!(7), &json!(-32600)));
+        assert!(message["error"]["message"].as_str().unwrap().contains("params"), "{message}");
+    }
+}
+
+/// Of protocol 2026-07-28, with these headers only.
+async fn with_headers(web: &Web, method: &str, params: Value, name: Option<&str>) -> Value {
+    let params = client::with_meta(params, client::tasks_declared());
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let mut request = web
+        .post(body.to_string())
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", method);
+    if let Some(name) = name {
+        request = request.header("mcp-name", name);
+    }
+    answer(request.send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn a_request_about_a_task_need_not_name_it_in_a_header_and_a_call_must() {
+    let site = Site::open(HttpOptions::default()).await;
+    let web = site.web();
+    let unnamed = with_headers(&web, "tools/call", nap_an_hour(), None).await;
+    assert_eq!(unnamed["error"]["code"], -32020, "{unnamed}");
+    let handle = with_headers(&web, "tools/call", nap_an_hour(), Some("nap")).await;
+    let task = json!({"taskId": handle["result"]["taskId"]});
+    let shown = with_headers(&web, "tasks/get", task.clone(), None).await;
+    assert_eq!(shown["result"]["status"], "working", "{shown}");
+    let wrong = with_headers(&web, "tasks/get", task.clone(), Some("another")).await;
+    assert_eq!(wrong["error"]["code"], -32020, "{wrong}");
+    let mut answers = task.clone();
+    answers["inputResponses"] = json!({});
+    for (method, params) in [("tasks/update", answers), ("tasks/cancel", task)] {
+        let done = with_headers(&web, method, params, None).await;
+        assert!(done["result"].is_object(), "{method}: {done}");
+    }
+    let strange = json!({"taskId": "a\nb"});
+    let refused = with_headers(&web, "tasks/get", strange, None).await;
+    assert_eq!(refused["error"]["code"], -32020, "{refused}");
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let site = Site::open(HttpOptions::default()).await;
     let mut stream = TcpStream::connect(site.address).await.unwrap();

@@ -1,12 +1,17 @@
 //! The `openai` provider against a server that speaks real HTTP and misbehaves in every way seen.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 #[path = "support/model_server.rs"]
 mod model_server;
 
 use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, Timeouts};
-use relight::agent::{Message, Models, Reply, Request, Settings, ToolCall, ToolSpec};
+use relight::agent::{Message, Models, Outcome, Reply, Request, Settings, ToolCall, ToolSpec};
 use relight::journal::{Failure, Payload};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -30,6 +35,7 @@ fn request(messages: Vec<Message>) -> Request {
         messages,
         tools: Vec::new(),
         settings: Settings::default(),
+        output_schema: None,
         idempotency_key: "0af3/turn-1/model".to_owned(),
     }
 }
@@ -39,16 +45,23 @@ fn user(text: &str) -> Message {
 }
 
 /// Opens `tiny` at this server and calls it once.
-async fn call(openai: OpenAiConfig, request: &Request) -> Result<Reply, Failure> {
+async fn call(openai: OpenAiConfig, request: &Request) -> Result<Outcome, Failure> {
     let registry = Registry::new(ModelsConfig { openai, ..ModelsConfig::default() });
     registry.open(&request.model)?.provider.call(request).await
 }
 
+fn reply(outcome: Result<Outcome, Failure>) -> Reply {
+    match outcome.unwrap() {
+        Outcome::Reply(reply) => reply,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// An outcome as one line: the reply as JSON, or kind, wait and message of the failure, with
 /// `SERVER` for the address.
-fn show(outcome: Result<Reply, Failure>, server: &str) -> String {
+fn show(outcome: Result<Outcome, Failure>, server: &str) -> String {
     match outcome {
-        Ok(reply) => serde_json::to_string(&reply).unwrap(),
+        Ok(outcome) => serde_json::to_string(&outcome).unwrap().replace(server, "SERVER"),
         Err(failure) => {
             let wait = failure.retry_after_ms.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
             let kind = format!("{:?}", failure.kind).to_lowercase();
@@ -219,10 +232,10 @@ async fn what_came_in_a_reply_goes_back_with_it() {
         Answer::says("Done."),
     ])
     .await;
-    let first = call(config(server.base_url()), &request(vec![user("Go")])).await.unwrap();
+    let first = reply(call(config(server.base_url()), &request(vec![user("Go")])).await);
     let result = Message::Tool { call_id: "c1".to_owned(), text: "no JSON".to_owned() };
     let mut talk = vec![user("Go"), Message::Assistant(first), result];
-    let second = call(config(server.base_url()), &request(talk.clone())).await.unwrap();
+    let second = reply(call(config(server.base_url()), &request(talk.clone())).await);
     talk.extend([Message::Assistant(second), user("Thanks"), Message::Assistant(Reply::default())]);
     server.then(Answer::says("Bye."));
     let _third = call(config(server.base_url()), &request(talk)).await.unwrap();
@@ -335,7 +348,7 @@ async fn errors_of_the_request_are_final_and_say_what_to_change() {
 #[tokio::test]
 async fn an_answer_that_is_no_stream_is_not_mistaken_for_one() {
     let page = Answer::status(200, "<title>llama.cpp</title>").header("content-type", "text/html");
-    check(page, "final: SERVER did not answer with a stream of chat completion chunks (HTTP 200: <title>llama.cpp</title>): check OPENAI_BASE_URL, which usually ends in /v1").await;
+    check(page, "final: SERVER does not answer as an OpenAI-compatible API (HTTP 200: <title>llama.cpp</title>): check OPENAI_BASE_URL, which usually ends in /v1").await;
     let hidden = Answer::status(200, r#"{"error":{"message":"busy","code":429}}"#)
         .header("content-type", "application/json");
     check(hidden, r#"transient: model "tiny" at SERVER: HTTP 429: busy"#).await;
@@ -497,4 +510,76 @@ async fn a_configuration_that_cannot_work_says_what_to_set() {
     check_config(Some("localhost:80"), None, r#"final: OPENAI_BASE_URL is not the address of a server (its scheme is "localhost"): write it like http://localhost:11434/v1"#).await;
     check_config(Some("nowhere"), None, "final: OPENAI_BASE_URL is not the address of a server (relative URL without a base): write it like http://localhost:11434/v1").await;
     check_config(None, Some("sk-\n1"), "final: OPENAI_API_KEY holds a line break or another character that no HTTP header can carry: set it again").await;
+}
+
+fn with_output(schema: &str) -> Request {
+    let output_schema = Some(Payload::from_json(schema.to_owned()).unwrap());
+    Request { output_schema, ..request(vec![user("Hello")]) }
+}
+
+const CLOSED: &str = r#"{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"],"additionalProperties":false}"#;
+
+#[tokio::test]
+async fn a_schema_is_asked_for_where_a_server_may_take_it() {
+    let said = r#"{"text":"{}","finish":"stop","model":"served"}"#;
+    let closed = check_with(config(""), &with_output(CLOSED), Answer::says("{}"), said).await;
+    let schema: Value = serde_json::from_str(CLOSED).unwrap();
+    let format = json!({"name": "answer", "strict": true, "schema": schema});
+    assert_eq!(
+        closed.body["response_format"],
+        json!({"type": "json_schema", "json_schema": format})
+    );
+    let open = with_output(r#"{"type":"object"}"#);
+    let open = check_with(config(""), &open, Answer::says("{}"), said).await;
+    assert_eq!(open.body["response_format"]["json_schema"]["strict"], false);
+    let list = with_output(r#"{"type":"array"}"#);
+    let list = check_with(config(""), &list, Answer::says("{}"), said).await;
+    assert_eq!(list.body.get("response_format"), None);
+    // Such servers would hold every reply to it, and never call a tool.
+    let mut tools = with_output(CLOSED);
+    let input_schema = Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap();
+    tools.tools = vec![ToolSpec { name: "t".to_owned(), description: None, input_schema }];
+    let tools = check_with(config(""), &tools, Answer::says("{}"), said).await;
+    assert_eq!(tools.body.get("response_format"), None);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_schema_is_asked_without_it_from_then_on() {
+    let refusal = r#"{"error":{"message":"response_format is not supported"}}"#;
+    let server =
+        ModelServer::start([Answer::status(400, refusal), Answer::says("{}"), Answer::says("{}")])
+            .await;
+    let openai = config(server.base_url());
+    let registry = Registry::new(ModelsConfig { openai, ..ModelsConfig::default() });
+    for _ in 0..2 {
+        let request = with_output(CLOSED);
+        reply(registry.open("tiny").unwrap().provider.call(&request).await);
+    }
+    let asked: Vec<_> =
+        server.asked().iter().map(|asked| asked.body.get("response_format").is_some()).collect();
+    assert_eq!(asked, [true, false, false]);
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_too_long_is_told_apart() {
+    let long = |status, code: &str| {
+        let error = json!({"error": {"message": "too long", "code": code}});
+        Answer::status(status, &error.to_string())
+    };
+    let expected =
+        r#"{"too_long":"model \"tiny\" at SERVER refuses the request: HTTP 400: too long"}"#;
+    check(long(400, "context_length_exceeded"), expected).await;
+    let inside = json!({"error": {"message": "too long", "code": "context_length_exceeded"}});
+    let expected = r#"{"too_long":"model \"tiny\" at SERVER refuses the request: an error in the stream: too long"}"#;
+    check(Answer::stream(&[inside]), expected).await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_what_the_model_has_to_say() {
+    let answer = Answer::stream(&[
+        delta(json!({"content": null, "refusal": "I will "})),
+        delta(json!({"refusal": "not."})),
+        finish("stop"),
+    ]);
+    check(answer, r#"{"text":"I will not.","finish":"stop","model":"served"}"#).await;
 }

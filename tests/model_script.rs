@@ -1,14 +1,19 @@
 //! The `script:` provider: which reply is due, what placeholders become, failures on purpose, and
 //! what a file that is wrong is told.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use relight::agent::models::script::Script;
 use relight::agent::models::{ModelsConfig, Registry};
-use relight::agent::{Message, Models, OpenModel, Reply, Request, Settings, ToolCall};
+use relight::agent::{Message, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall};
 use relight::journal::Failure;
 use tempfile::TempDir;
 
@@ -38,6 +43,7 @@ fn request(messages: &[Message], idempotency_key: &str) -> Request {
         messages: messages.to_vec(),
         tools: Vec::new(),
         settings: Settings::default(),
+        output_schema: None,
         idempotency_key: idempotency_key.to_owned(),
     }
 }
@@ -62,7 +68,7 @@ fn called(calls: &[(&str, &str)]) -> Message {
 
 /// An outcome as one line: the reply as JSON, or kind, wait and message of the failure, without
 /// the directory.
-fn show(outcome: Result<Reply, Failure>, dir: &Path) -> String {
+fn show(outcome: Result<Outcome, Failure>, dir: &Path) -> String {
     match outcome {
         Ok(reply) => serde_json::to_string(&reply).unwrap(),
         Err(failure) => {
@@ -252,6 +258,7 @@ async fn an_edited_file_counts_from_the_next_opening() {
     let after = registry.open("script:replies.yaml").unwrap();
     for (model, text) in [(before, "old"), (after, "new")] {
         let reply = model.provider.call(&request(&[], "k")).await.unwrap();
+        let Outcome::Reply(reply) = reply else { panic!("{reply:?}") };
         assert_eq!(reply.text.as_deref(), Some(text));
     }
 }
@@ -354,21 +361,43 @@ async fn a_file_that_is_wrong_is_told_what_and_where() {
 #[tokio::test]
 async fn a_file_that_cannot_be_read_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let outcome = show(open(dir.path()).map(|_| Reply::default()), dir.path());
+    let outcome = show(open(dir.path()).map(|_| Reply::default().into()), dir.path());
     assert_eq!(
         outcome,
         "final: cannot read the script replies.yaml: No such file or directory (os error 2)"
     );
     write(dir.path(), &"# padding\n".repeat(110_000));
-    let outcome =
-        show(Script::read(&dir.path().join("replies.yaml")).map(|_| Reply::default()), dir.path());
+    let outcome = show(
+        Script::read(&dir.path().join("replies.yaml")).map(|_| Reply::default().into()),
+        dir.path(),
+    );
     assert_eq!(
         outcome,
         "final: cannot read the script replies.yaml: it is longer than 1048576 bytes"
     );
-    let empty = registry(dir.path()).open("script:").map(|_| Reply::default());
+    let empty = registry(dir.path()).open("script:").map(|_| Reply::default().into());
     assert_eq!(
         show(empty, dir.path()),
-        r#"final: "script:" names no model: write openai:NAME, plain NAME, or script:FILE"#
+        r#"final: "script:" names no model: write openai:NAME, plain NAME, openai-responses:NAME, or script:FILE"#
     );
+}
+
+#[tokio::test]
+async fn a_summary_counts_as_the_replies_that_it_stands_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let replies = "replies:\n  - {when: {contains: Sum up}, text: summary}\n  - text: one\n  - text: two\n  - text: three\n  - text: four";
+    write(dir.path(), replies);
+    let model = registry(dir.path()).open("script:replies.yaml").unwrap();
+    let summary = Message::Summary { text: "Before.".to_owned(), replies: 2 };
+    let kept = Message::Assistant(Reply { text: Some("three".to_owned()), ..Reply::default() });
+    for (messages, expected) in [
+        (vec![user("Sum up")], "summary"),
+        (vec![user("go")], "one"),
+        (vec![user("go"), summary.clone()], "three"),
+        (vec![user("go"), summary, kept, user("on")], "four"),
+    ] {
+        let outcome = model.provider.call(&request(&messages, "k")).await.unwrap();
+        let Outcome::Reply(reply) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(reply.text.as_deref(), Some(expected));
+    }
 }

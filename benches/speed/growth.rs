@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use relight::agent::{
-    AGENT_FUNCTION, AgentLoop, Definition, Invocation, Model, Models, OpenModel, Pinned, Prices,
-    Reply, Request, Servers, Tool, ToolCall, ToolOutput, Toolbox, Usage,
+    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Model, Models, OpenModel, Outcome,
+    Pinned, Prices, Reply, Request, Servers, Tool, ToolCall, ToolOutput, Toolbox, Usage,
 };
 use relight::durable::Runtime;
 use relight::journal::sqlite::Sqlite;
@@ -93,7 +93,7 @@ struct World {
 
 #[async_trait]
 impl Model for Turns {
-    async fn call(&self, request: &Request) -> Result<Reply, Failure> {
+    async fn call(&self, request: &Request) -> Result<Outcome, Failure> {
         // A user's message, then a reply and a result a turn.
         let turn = request.messages.len().div_ceil(2);
         let usage = Some(Usage { input_tokens: 12_345, output_tokens: 67, cached_tokens: 12_000 });
@@ -104,14 +104,15 @@ impl Model for Turns {
                 usage,
                 model,
                 ..Reply::default()
-            });
+            }
+            .into());
         }
         let call = ToolCall {
             id: format!("call_{turn:020}"),
             name: "read".to_owned(),
             arguments: format!("{{\"path\":\"src/part/{turn}.rs\"}}"),
         };
-        Ok(Reply { calls: vec![call], usage, model, ..Reply::default() })
+        Ok(Reply { calls: vec![call], usage, model, ..Reply::default() }.into())
     }
 }
 
@@ -132,12 +133,13 @@ impl Toolbox for World {
             description: Some("Reads a file".to_owned()),
             input_schema: Payload::of(&serde_json::json!({"type": "object"}))?,
             effect: Effect::Once,
+            as_task: false,
         }])
     }
 
-    async fn call(&self, _: Invocation<'_>) -> Result<ToolOutput, Failure> {
+    async fn call(&self, _: Invocation<'_>) -> Result<Called, Failure> {
         let text = (0..OUTPUT_BYTES).map(|_| self.character()).collect();
-        Ok(ToolOutput { text, is_error: false })
+        Ok(Called::Output(ToolOutput { text, is_error: false }))
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limit::{Limit, Over};
 use super::model::{Reply, Usage};
-use super::{Definition, Prices};
+use super::{AtLimit, Definition, Prices};
 use crate::journal::{Failure, TaskId};
 
 /// What an agent that calls another lets it use up.
@@ -87,8 +87,6 @@ struct Account {
     until_ms: Option<i64>,
     began_at_ms: i64,
     spent: Spent,
-    /// By how much the last request was longer than it was estimated.
-    underestimated: u64,
 }
 
 /// The most that may be used up.
@@ -110,8 +108,8 @@ impl Bound {
 }
 
 impl Purse {
-    /// The purse of a run that began at this time (Unix milliseconds), and whose every request has
-    /// about so many tokens beside the conversation.
+    /// The purse of a run that began at this time (Unix milliseconds). A bound on its time is looked
+    /// at here only where it may be raised: the other kind is the task's deadline.
     pub(super) fn new(
         agent: &Definition,
         share: Option<&Share>,
@@ -119,7 +117,8 @@ impl Purse {
         began_at_ms: i64,
     ) -> Self {
         let budget = agent.budget();
-        let own_end = budget.wall_time_ms.map(|ms| began_at_ms.saturating_add_unsigned(ms));
+        let own_ms = budget.wall_time_ms.filter(|_| budget.at_limit == AtLimit::Ask);
+        let own_end = own_ms.map(|ms| began_at_ms.saturating_add_unsigned(ms));
         let ends = [own_end, share.and_then(|share| share.until_ms)];
         let account = Account {
             turns: agent.max_turns(),
@@ -131,7 +130,6 @@ impl Purse {
             until_ms: ends.into_iter().flatten().min(),
             began_at_ms,
             spent: Spent::default(),
-            underestimated: 0,
         };
         Self { prices, account: Mutex::new(account) }
     }
@@ -143,11 +141,6 @@ impl Purse {
     /// What is used up so far.
     pub(super) fn spent(&self) -> Spent {
         self.account().spent
-    }
-
-    /// Says that every request has about so many tokens beside the conversation.
-    pub(super) fn expect_more(&self, tokens: u64) {
-        self.account().underestimated = tokens;
     }
 
     /// Whether it matters what time it is.
@@ -185,7 +178,6 @@ impl Purse {
         wanted: Option<u32>,
     ) -> Result<Option<u32>, Unaffordable> {
         let account = self.account();
-        let input_tokens = input_tokens.saturating_add(account.underestimated);
         let mut room = wanted.map(u64::from);
         if let Some(Bound { most, is_share }) = account.tokens {
             let spent = account.spent.tokens;
@@ -221,20 +213,13 @@ impl Purse {
     /// Commits what a call cost that was estimated to read `input_tokens`.
     pub(super) fn commit(&self, model: &str, input_tokens: u64, reply: &Reply) {
         let mut account = self.account();
-        let usage = match reply.usage {
-            Some(usage) => {
-                account.underestimated = usage.input_tokens.saturating_sub(input_tokens);
-                usage
-            }
-            None => {
-                account.spent.estimated = true;
-                let calls: usize =
-                    reply.calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
-                let bytes = reply.text.as_ref().map_or(0, String::len) + calls;
-                let input_tokens = input_tokens.saturating_add(account.underestimated);
-                Usage { input_tokens, output_tokens: (bytes / 4) as u64 + 1, cached_tokens: 0 }
-            }
-        };
+        let usage = reply.usage.unwrap_or_else(|| {
+            account.spent.estimated = true;
+            let calls: usize =
+                reply.calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
+            let bytes = reply.text.as_ref().map_or(0, String::len) + calls;
+            Usage { input_tokens, output_tokens: (bytes / 4) as u64 + 1, cached_tokens: 0 }
+        });
         let spent = &mut account.spent;
         let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
         spent.tokens = spent.tokens.saturating_add(tokens);

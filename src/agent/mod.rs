@@ -2,7 +2,9 @@
 //!
 //! This room knows nothing of MCP; [`Toolbox`] and [`Models`] are how the world reaches it.
 
+mod background;
 mod budget;
+mod compaction;
 mod conversation;
 pub mod definition;
 mod duration;
@@ -20,11 +22,15 @@ mod tools;
 pub use budget::Share;
 pub use definition::{AtLimit, Budget, Definition, InDoubt, ToolPattern};
 pub use model::{
-    Finish, Message, Model, Models, OpenModel, Reply, Request, Settings, ToolCall, ToolSpec, Usage,
+    Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
+    ToolSpec, Usage,
 };
 pub use pinned::Pinned;
 pub use prices::{Price, Prices};
 pub use run::{AGENT_FUNCTION, AgentLoop};
 pub use schema::Schema;
-pub use tool::{Invocation, ServerConfig, Servers, Tool, ToolOutput, Toolbox};
+pub use tool::{
+    Asked, Called, Invocation, RemoteTask, ServerConfig, Servers, TaskDialect, TaskNews, Tool,
+    ToolOutput, Toolbox,
+};
 pub use tools::{BuiltIn, LISTING_STEP};

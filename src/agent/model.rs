@@ -21,6 +21,13 @@ pub enum Message {
         /// The text.
         text: String,
     },
+    /// What stands for earlier messages that are no longer sent. Models read it as the user's.
+    Summary {
+        /// The text.
+        text: String,
+        /// How many replies it stands for.
+        replies: usize,
+    },
     /// What the model said, as it came.
     Assistant(Reply),
     /// What became of one tool call.
@@ -30,6 +37,14 @@ pub enum Message {
         /// The text for the model.
         text: String,
     },
+}
+
+/// The last that the model said in words.
+pub(super) fn last_words(messages: &[Message]) -> Option<&str> {
+    messages.iter().rev().find_map(|message| match message {
+        Message::Assistant(reply) => reply.text.as_deref().filter(|text| !text.is_empty()),
+        _ => None,
+    })
 }
 
 /// A model's reply. This is what the journal keeps of a model call.
@@ -54,6 +69,38 @@ pub struct Reply {
     /// as they came and sent back as they were.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
+}
+
+/// What became of a model call, as the journal keeps it.
+///
+/// A reply is written as itself, so that the other outcomes cost nothing where they do not occur.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// The server works on by itself, whatever becomes of this process: [`Model::fetch`] has the end.
+    Pending {
+        /// The id to fetch it by.
+        pending: String,
+    },
+    /// The conversation is longer than the model can read.
+    TooLong {
+        /// What the server said, for a person.
+        too_long: String,
+    },
+    /// What the server worked on has ended without a reply, for a reason that may pass: a new call
+    /// may go better. Only [`Model::fetch`] says so; a call that fails is a [`Failure`].
+    Lost {
+        /// Why.
+        lost: Failure,
+    },
+    /// The model replied.
+    Reply(Reply),
+}
+
+impl From<Reply> for Outcome {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
 }
 
 /// A tool call as the model wrote it.
@@ -136,6 +183,9 @@ pub struct Request {
     pub tools: Vec<ToolSpec>,
     /// Sampling.
     pub settings: Settings,
+    /// JSON Schema of the answer that is wanted, for providers that can hold a model to it. The
+    /// system prompt asks for it too, and the answer is checked whatever the provider does.
+    pub output_schema: Option<Payload>,
     /// The same on every attempt of this call (task id and step key).
     pub idempotency_key: String,
 }
@@ -148,13 +198,29 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// [`FailureKind::Transient`](crate::journal::FailureKind) (429, 5xx, a stalled or cut stream,
     /// no connection), with the server's `Retry-After`; otherwise final, naming what to change.
-    async fn call(&self, request: &Request) -> Result<Reply, Failure>;
+    async fn call(&self, request: &Request) -> Result<Outcome, Failure>;
+
+    /// Waits for the end of a call of `model` that is [`Outcome::Pending`], and costs nothing however
+    /// often it is asked. Never pending itself. Dropping the future leaves the call to the server.
+    ///
+    /// # Errors
+    /// As [`Model::call`]: transient where the server could not be asked, final where the call has
+    /// failed in a way that would come again.
+    async fn fetch(&self, model: &str, id: &str) -> Result<Outcome, Failure> {
+        Err(Failure::is_final(format!(
+            "the provider of the model {model:?} keeps no call {id:?} to fetch"
+        )))
+    }
+
+    /// Stops a call that is [`Outcome::Pending`], as far as the server lets itself be told.
+    async fn cancel(&self, _id: &str) {}
 }
 
 /// Finds the provider of a model by the name in an agent's file.
 pub trait Models: Send + Sync {
-    /// `openai:NAME` or plain `NAME` for the OpenAI-compatible server of the configuration,
-    /// `script:PATH` for replies from a file.
+    /// `openai:NAME` or plain `NAME` for the chat completions of the OpenAI-compatible server of the
+    /// configuration, `openai-responses:NAME` for its Responses API, `script:PATH` for replies from a
+    /// file.
     ///
     /// # Errors
     /// A final failure that names what is missing and how to set it.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::run::AGENT_FUNCTION;
-use super::{Definition, Prices, Share};
-use crate::durable::StartTask;
+use super::{AtLimit, Definition, Prices, Share};
+use crate::durable::{StartTask, TimeLimit};
 use crate::journal::Payload;
 
 /// All that a run of an agent is pinned to when it starts: editing files changes new tasks only.
@@ -43,7 +43,16 @@ impl Pinned {
         let mut start = StartTask::new(AGENT_FUNCTION, self.agent.name(), arguments);
         // All of it came from text and has a JSON form.
         start.definition = Payload::of(self).ok();
+        start.time_limit = self.time_limit();
         start
+    }
+
+    /// The bound on a task's time that nothing raises: whatever is under way then is dropped. Where a
+    /// person is to be asked for more, there is none, and the loop looks at the time itself.
+    pub(super) fn time_limit(&self) -> Option<TimeLimit> {
+        let budget = self.agent.budget();
+        let ms = budget.wall_time_ms.filter(|_| budget.at_limit == AtLimit::End)?;
+        Some(TimeLimit { ms, set_by: Some("budget.wallTime".to_owned()) })
     }
 
     /// What a run of an agent that this one calls is pinned to.

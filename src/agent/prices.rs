@@ -30,7 +30,7 @@ impl Price {
     }
 }
 
-/// Prices by model. `openai:NAME` and plain `NAME` are the same model.
+/// Prices by model. `openai:NAME`, `openai-responses:NAME` and plain `NAME` are the same model.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prices(BTreeMap<String, Price>);
 
@@ -65,5 +65,6 @@ impl FromIterator<(String, Price)> for Prices {
 }
 
 fn plain(model: &str) -> &str {
-    model.strip_prefix("openai:").unwrap_or(model)
+    let apis = ["openai:", "openai-responses:"];
+    apis.iter().find_map(|api| model.strip_prefix(api)).unwrap_or(model)
 }

@@ -3,20 +3,24 @@
 //! It is one durable function. Every model call and every tool call is a step, so a crash anywhere
 //! costs at most the step that was under way.
 
+mod room;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::budget::{Purse, Spent, Unaffordable};
+use super::background;
+use super::budget::{Purse, Spent};
+use super::compaction::{self, Plan, Window};
 use super::conversation::Conversation;
-use super::limit::{Limit, Over};
-use super::model::{Finish, Models, Reply, Request, ToolSpec};
-use super::tools::{Bench, Callees};
-use super::{AtLimit, Definition, Pinned, Schema, Settings, Toolbox};
-use crate::durable::{Answer, Context, Function};
+use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
+use super::tools::{self, Bench, Callees};
+use super::{Definition, Pinned, Schema, Settings, Toolbox};
+use crate::durable::{Context, Function, Left, Past};
 use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind, TaskId};
 use crate::limits;
 
@@ -56,9 +60,8 @@ impl Function for AgentLoop {
                 );
                 Failure::new(FailureKind::Mismatch, message)
             })?;
+            let (share, prices) = (pinned.share, pinned.prices.clone());
             let began_at_ms = ctx.created_at_ms();
-            let share = pinned.share;
-            let prices = pinned.prices.clone();
             let purse = Arc::new(Purse::new(&pinned.agent, share.as_ref(), prices, began_at_ms));
             let end = go(ctx, pinned, Arc::clone(&purse), models, toolbox, &input).await;
             match share {
@@ -66,6 +69,10 @@ impl Function for AgentLoop {
                 Some(_) => report(end, purse.spent()),
             }
         })
+    }
+
+    fn cancelled(&self, past: &Past) -> Option<Left> {
+        tools::left(&self.toolbox, past)
     }
 }
 
@@ -103,9 +110,12 @@ struct Run {
     /// The task at the top, for which all of this is done.
     root: TaskId,
     system: String,
+    /// The tools, and last the one to read on with, which is offered only once a text was cut.
     tools: Vec<ToolSpec>,
-    /// The hash of what every request of this run has in common.
-    base: Hash,
+    /// The hash of what every request of this run has in common: without that last tool, and with it.
+    base: [Hash; 2],
+    /// About how many tokens a model reads in the tools, likewise.
+    tools_tokens: [u64; 2],
     output: Option<Schema>,
 }
 
@@ -126,8 +136,9 @@ impl Run {
             system.push_str("\n\nGive your final answer as one JSON value that fits this JSON Schema, with nothing around it:\n");
             system.push_str(&schema.to_string());
         }
-        let common = serde_json::to_vec(&tools).unwrap_or_default();
-        purse.expect_more((common.len() / 4) as u64);
+        let json = |tools| serde_json::to_vec::<[ToolSpec]>(tools).unwrap_or_default();
+        let tools_json = [json(&tools[..tools.len().saturating_sub(1)]), json(&tools)];
+        let base = tools_json.each_ref().map(|json| Hash::of(json));
         Self {
             ctx,
             models,
@@ -136,7 +147,8 @@ impl Run {
             root,
             system,
             tools,
-            base: Hash::of(&common),
+            base,
+            tools_tokens: tools_json.map(|json| (json.len() / 4) as u64),
             output: schema.and_then(|schema| Schema::new(&schema).ok()),
             agent,
         }
@@ -144,13 +156,14 @@ impl Run {
 
     async fn to_the_end(&self, bench: &Bench, input: &Payload) -> Result<Payload, Failure> {
         let mut talk = Conversation::new(&self.system, self.agent.first_message(input));
+        let mut window = Window::new(self.agent.context_tokens());
         let mut empty_replies = 0;
         let mut n = 0;
         loop {
             n += 1;
             let turn = self.ctx.scope(format!("turn-{n}"));
             self.within_limits(&turn, n, &talk).await?;
-            let reply = self.ask(&turn, n, &talk).await?;
+            let reply = self.next_reply(&turn, n, bench, &mut talk, &mut window).await?;
             if !reply.calls.is_empty() {
                 let names: Vec<_> = reply.calls.iter().map(|call| call.name.as_str()).collect();
                 self.ctx.report(format!("turn {n}: {}; {}", names.join(", "), self.spent()));
@@ -177,66 +190,73 @@ impl Run {
         }
     }
 
-    /// What is used up so far, in a few words.
-    fn spent(&self) -> String {
-        self.purse.spent().words()
-    }
-
-    /// Returns when turn `n` may begin.
-    async fn within_limits(
+    /// The reply to the conversation. It is shortened before it reaches what a model can read, and
+    /// once more where a model says that it is too long.
+    async fn next_reply(
         &self,
         turn: &Context,
         n: u32,
-        talk: &Conversation,
-    ) -> Result<(), Failure> {
-        loop {
-            let over = match self.purse.check_turn(n) {
-                Ok(()) if self.purse.is_timed() => {
-                    self.purse.check_time(self.ctx.now_ms().await?).err()
-                }
-                checked => checked.err(),
-            };
-            let Some(over) = over else { return Ok(()) };
-            self.at_limit(turn, &over, talk).await?;
+        bench: &Bench,
+        talk: &mut Conversation,
+        window: &mut Window,
+    ) -> Result<Reply, Failure> {
+        if let Some(plan) = window.plan(talk) {
+            self.shorten(turn, n, talk, plan).await?;
+        }
+        let may_shorten = talk.cut(0).is_some();
+        match self.ask(turn, n, &self.prompt(bench, talk), may_shorten).await? {
+            Asked::Replied(reply) => return Ok(reply),
+            Asked::TooLong(_) => window.shrink_below(talk),
+        }
+        if let Some(plan) = window.plan_any(talk) {
+            self.shorten(turn, n, talk, plan).await?;
+        }
+        match self.ask(turn, n, &self.prompt(bench, talk), false).await? {
+            Asked::Replied(reply) => Ok(reply),
+            Asked::TooLong(why) => Err(Failure::is_final(why)),
         }
     }
 
-    /// Has the limit raised by a person, or ends the run, as the agent's file says.
-    async fn at_limit(
+    /// Puts a summary in the place of what the plan leaves out, or a note where there is none. Costs
+    /// no turn.
+    async fn shorten(
         &self,
         turn: &Context,
-        over: &Over,
-        talk: &Conversation,
+        n: u32,
+        talk: &mut Conversation,
+        plan: Plan,
     ) -> Result<(), Failure> {
-        let end = || over.failure(talk.last_words());
-        if self.agent.budget().at_limit == AtLimit::End {
-            return Err(end());
-        }
-        self.ctx.report(format!("{}; asking for more", over.words()));
-        let answer = turn.ask(over.step(), &over.question(self.agent.name())?).await?;
-        let Answer::Accept { content } = answer else { return Err(end()) };
-        let by = over.amount(&content).ok_or_else(end)?;
-        // Time that the question took is no time of the agent's.
-        let now_ms = if over.limit == Limit::Time { self.ctx.now_ms().await? } else { 0 };
-        self.purse.raise(over.limit, by, now_ms);
+        let prompt = Prompt {
+            step: "compact",
+            system: compaction::SYSTEM_PROMPT,
+            messages: &plan.request,
+            tools: &[],
+            output_schema: None,
+            max_output_tokens: Some(plan.summary_tokens),
+            hash: plan.hash,
+            tokens: plan.tokens,
+        };
+        let text = match self.ask(turn, n, &prompt, false).await {
+            Ok(Asked::Replied(Reply { text: Some(text), .. })) if !text.trim().is_empty() => {
+                compaction::summed_up(&text)
+            }
+            Ok(_) => compaction::left_out(&Failure::is_final("the summary was empty")),
+            Err(failure) if failure.kind == FailureKind::Mismatch => return Err(failure),
+            Err(failure) => compaction::left_out(&failure),
+        };
+        talk.sum_up(plan.cut, text);
         Ok(())
     }
 
-    /// Waits until a call of this model may begin.
-    async fn place(&self, name: &str) -> Box<dyn Send> {
-        let Some(pace) = self.models.pace(name) else { return Box::new(()) };
-        if let Some(place) = pace.try_enter() {
-            return Box::new(place);
-        }
-        let waiting = format!("waiting for a place at {name}; {}", self.spent());
-        self.ctx.report_now(waiting).await;
-        let place = pace.enter(self.root).await;
-        self.ctx.report(format!("asking {name}; {}", self.spent()));
-        Box::new(place)
-    }
-
-    /// Asks the models in their order until one replies.
-    async fn ask(&self, turn: &Context, n: u32, talk: &Conversation) -> Result<Reply, Failure> {
+    /// Asks the models in their order until one replies. That a conversation is too long is the end
+    /// of it where it may be shortened, and otherwise what this one model has failed with.
+    async fn ask(
+        &self,
+        turn: &Context,
+        n: u32,
+        prompt: &Prompt<'_>,
+        may_shorten: bool,
+    ) -> Result<Asked, Failure> {
         if self.names.is_empty() {
             return Err(Failure::is_final(
                 "no model is configured: set `model` in the agent's file, --model, RELIGHT_MODEL, or `model` in relight.yaml",
@@ -245,79 +265,108 @@ impl Run {
         let mut failures = Vec::new();
         for (i, name) in self.names.iter().enumerate() {
             self.ctx.report(format!("turn {n}: asking {name}; {}", self.spent()));
-            let step = if i == 0 { "model".to_owned() } else { format!("model-{}", i + 1) };
+            let step = prompt.step;
+            let step = if i == 0 { step.to_owned() } else { format!("{step}-{}", i + 1) };
             // A budget that is used up is so for every model of the list.
-            let settings = self.reserve(turn, name, talk).await?;
-            match self.ask_one(turn, step, name, settings, talk).await {
-                Ok(Reply { finish: Finish::Filtered, .. }) => {
+            let settings = self.reserve(turn, name, prompt).await?;
+            match self.ask_one(turn, &step, name, &settings, prompt).await {
+                Ok(Asked::Replied(Reply { finish: Finish::Filtered, .. })) => {
                     failures.push(format!("{name}: the provider withheld the reply"))
                 }
-                Ok(reply) => return Ok(reply),
+                Ok(Asked::TooLong(why)) if !may_shorten => failures.push(format!("{name}: {why}")),
+                Ok(asked) => return Ok(asked),
                 Err(failure) => failures.push(format!("{name}: {failure}")),
             }
         }
         Err(Failure::is_final(failures.join("; ")))
     }
 
-    /// The settings of the next call: it may write no more than the budget has left.
-    async fn reserve(
+    /// Asks one model until it has replied, or failed for good. A call that the server took on and
+    /// lost is made again, as often as the agent's retry policy has it.
+    async fn ask_one(
         &self,
         turn: &Context,
+        step: &str,
         name: &str,
-        talk: &Conversation,
-    ) -> Result<Settings, Failure> {
-        let mut settings = self.agent.settings().clone();
-        let (reads, wanted) = (talk.estimated_tokens(), settings.max_output_tokens);
+        settings: &Settings,
+        prompt: &Prompt<'_>,
+    ) -> Result<Asked, Failure> {
+        let retry = self.agent.retry();
+        let mut times_lost = 0;
         loop {
-            match self.purse.reserve(name, reads, wanted) {
-                Ok(most) => {
-                    settings.max_output_tokens = most;
-                    return Ok(settings);
+            let mut outcome = self.call(turn, step, name, settings, prompt).await?;
+            if let Outcome::Pending { pending } = &outcome {
+                let models = self.models.as_ref();
+                outcome = background::end(turn, step, models, name, pending, retry).await?;
+            }
+            match outcome {
+                Outcome::Reply(reply) => {
+                    self.purse.commit(name, prompt.tokens, &reply);
+                    return Ok(Asked::Replied(reply));
                 }
-                Err(Unaffordable::Over(over)) => self.at_limit(turn, &over, talk).await?,
-                Err(Unaffordable::Unpriced(failure)) => return Err(failure),
+                Outcome::Lost { lost } => {
+                    times_lost += 1;
+                    if times_lost >= retry.attempts {
+                        return Err(lost);
+                    }
+                    let wait_ms = retry.backoff_ms(times_lost);
+                    turn.sleep(&format!("{step}/again"), Duration::from_millis(wait_ms)).await?;
+                }
+                Outcome::TooLong { too_long } => return Ok(Asked::TooLong(too_long)),
+                Outcome::Pending { pending } => {
+                    return Err(Failure::is_final(format!("{name} has not ended {pending}")));
+                }
             }
         }
     }
 
-    async fn ask_one(
+    /// Makes one call of a model, as a step.
+    async fn call(
         &self,
         turn: &Context,
-        step: String,
+        step: &str,
         name: &str,
-        settings: Settings,
-        talk: &Conversation,
-    ) -> Result<Reply, Failure> {
-        let hash = self
-            .base
-            .then(talk.hash().bytes())
-            .then(name.as_bytes())
-            .then(&settings_bytes(&settings));
-        let shown = Payload::of(&json!({"model": name, "messages": talk.messages().len()})).ok();
-        let reply: Reply = turn
-            .idempotent(step)
+        settings: &Settings,
+        prompt: &Prompt<'_>,
+    ) -> Result<Outcome, Failure> {
+        let hash = prompt.hash.then(name.as_bytes()).then(&settings_bytes(settings));
+        let shown = Payload::of(&json!({"model": name, "messages": prompt.messages.len()})).ok();
+        turn.idempotent(step)
             .kind(StepKind::Model)
             .input_hash(hash, shown)
             .retry(self.agent.retry())
             .admit(|| self.place(name).boxed())
-            .run(|attempt| {
-                let settings = settings.clone();
-                async move {
-                    let model = self.models.open(name)?;
-                    let request = Request {
-                        model: model.name,
-                        system: self.system.clone(),
-                        messages: talk.messages().to_vec(),
-                        tools: self.tools.clone(),
-                        settings,
-                        idempotency_key: attempt.idempotency_key,
-                    };
-                    model.provider.call(&request).await
-                }
+            .run(|attempt| async move {
+                let model = self.models.open(name)?;
+                let request = Request {
+                    model: model.name,
+                    system: prompt.system.to_owned(),
+                    messages: prompt.messages.to_vec(),
+                    tools: prompt.tools.to_vec(),
+                    settings: settings.clone(),
+                    output_schema: prompt.output_schema.cloned(),
+                    idempotency_key: attempt.idempotency_key,
+                };
+                model.provider.call(&request).await
             })
-            .await?;
-        self.purse.commit(name, talk.estimated_tokens(), &reply);
-        Ok(reply)
+            .await
+    }
+
+    /// What the agent's next turn asks.
+    fn prompt<'a>(&'a self, bench: &Bench, talk: &'a Conversation) -> Prompt<'a> {
+        let more = usize::from(bench.offers_read_more());
+        let tools = &self.tools[..self.tools.len().saturating_sub(1) + more];
+        let beside = if talk.is_counted() { 0 } else { self.tools_tokens[more] };
+        Prompt {
+            step: "model",
+            system: &self.system,
+            messages: talk.messages(),
+            tools,
+            output_schema: self.agent.output_schema(),
+            max_output_tokens: self.agent.settings().max_output_tokens,
+            hash: self.base[more].then(talk.hash().bytes()),
+            tokens: talk.estimated_tokens() + beside,
+        }
     }
 
     /// The run's result, or what to tell the model about its reply.
@@ -339,6 +388,29 @@ impl Run {
         }
         Payload::of(&value).map_err(|error| error.to_string())
     }
+}
+
+/// What came of asking.
+enum Asked {
+    Replied(Reply),
+    /// The conversation is longer than the model can read; by the server's own words.
+    TooLong(String),
+}
+
+/// What a model is asked, whichever of the list it is.
+struct Prompt<'a> {
+    /// The name of the step that asks the first model of the list.
+    step: &'static str,
+    system: &'a str,
+    messages: &'a [Message],
+    tools: &'a [ToolSpec],
+    output_schema: Option<&'a Payload>,
+    /// Bound on the tokens of the reply.
+    max_output_tokens: Option<u32>,
+    /// Of all of the above.
+    hash: Hash,
+    /// About how many tokens a model reads in it.
+    tokens: u64,
 }
 
 fn settings_bytes(settings: &Settings) -> Vec<u8> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::ToolPattern;
+use crate::durable::{Answer, Look, Question};
 use crate::journal::{Effect, Failure, Payload};
 
 /// A tool server as an agent's file or `mcp.json` describes it, with `${VAR}` not yet expanded: it
@@ -56,6 +57,10 @@ pub struct Tool {
     /// By its annotations: `readOnlyHint` is pure, `idempotentHint` idempotent, everything else
     /// once.
     pub effect: Effect,
+    /// Whether a call is to ask for a task (`execution.taskSupport` of protocol 2025-11-25 is
+    /// `optional` or `required`). In the Tasks extension the server decides, and this is not set.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_task: bool,
 }
 
 impl Tool {
@@ -79,6 +84,93 @@ pub struct Invocation<'a> {
     /// The same on every attempt (task id and step key); reaches the tool as
     /// `_meta["relight/idempotencyKey"]`.
     pub idempotency_key: &'a str,
+    /// [`Tool::as_task`].
+    pub as_task: bool,
+}
+
+/// What a call led to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Called {
+    /// The tool goes on as a task at its server.
+    Task {
+        /// How to find it again.
+        task: RemoteTask,
+    },
+    /// The tool has answered.
+    Output(ToolOutput),
+}
+
+impl Called {
+    /// The answer, for a caller that follows no tasks.
+    ///
+    /// # Errors
+    /// Final, when there is a task instead.
+    pub fn output(self) -> Result<ToolOutput, Failure> {
+        match self {
+            Self::Output(output) => Ok(output),
+            Self::Task { task } => Err(Failure::is_final(format!(
+                "server {:?} answered with its task {}, where an answer at once is needed",
+                task.server, task.id
+            ))),
+        }
+    }
+}
+
+/// A task that a tool server has made of a call: all that it takes to find it again, from any
+/// process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteTask {
+    /// The server's name in `mcpServers`.
+    pub server: String,
+    /// The task's id there.
+    pub id: String,
+    /// How the server speaks of it.
+    pub dialect: TaskDialect,
+    /// How often the server wants to be asked, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_interval_ms: Option<u64>,
+    /// How long the server keeps it, in milliseconds from its creation; `None` for ever, or for a
+    /// time that it does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+    /// The session that it belongs to, where the server knows it in no other
+    /// (`Mcp-Session-Id` of Streamable HTTP).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+}
+
+/// Which Tasks of MCP a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskDialect {
+    /// The extension `io.modelcontextprotocol/tasks` of protocol 2026-07-28.
+    Extension,
+    /// The Tasks of protocol 2025-11-25.
+    Experimental,
+}
+
+/// What has come of a task at its server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskNews {
+    /// It ended with the tool's answer.
+    Output(ToolOutput),
+    /// It ended without one: why.
+    Failed(String),
+    /// It waits for answers to these.
+    Asks(Vec<Asked>),
+    /// The server does not know it any more: why that is thought.
+    Lost(String),
+}
+
+/// A question of a task at its server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What the answer goes by.
+    pub key: String,
+    /// What is asked.
+    pub question: Question,
 }
 
 /// What a tool answered.
@@ -108,5 +200,48 @@ pub trait Toolbox: Send + Sync {
     /// have reached the tool, [`InDoubt`](crate::journal::FailureKind::InDoubt) when it may have
     /// and no answer came (the server died, the connection broke), final when the server refused
     /// it. A tool that ran and failed is no error: see [`ToolOutput::is_error`].
-    async fn call(&self, call: Invocation<'_>) -> Result<ToolOutput, Failure>;
+    async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure>;
+
+    /// Looks once at a task that a call has led to. `answered` are the keys of questions that were
+    /// answered before: a server may go on showing them for a while.
+    ///
+    /// # Errors
+    /// Transient where another look may succeed; final where the server refuses to be asked, and in
+    /// toolboxes whose calls lead to no tasks.
+    async fn look(
+        &self,
+        _servers: &Servers,
+        task: &RemoteTask,
+        _answered: &[String],
+    ) -> Result<Look<TaskNews>, Failure> {
+        Err(no_tasks(task))
+    }
+
+    /// Answers a question of such a task. To answer one that is not asked any more does nothing.
+    ///
+    /// # Errors
+    /// As [`Toolbox::look`].
+    async fn answer(
+        &self,
+        _servers: &Servers,
+        task: &RemoteTask,
+        _key: &str,
+        _answer: &Answer,
+    ) -> Result<(), Failure> {
+        Err(no_tasks(task))
+    }
+
+    /// Asks a server to cancel such a task. One that has ended, or that the server does not know, is
+    /// left as it is.
+    ///
+    /// # Errors
+    /// As [`Toolbox::look`].
+    async fn cancel(&self, _servers: &Servers, task: &RemoteTask) -> Result<(), Failure> {
+        Err(no_tasks(task))
+    }
+}
+
+fn no_tasks(task: &RemoteTask) -> Failure {
+    let RemoteTask { server, id, .. } = task;
+    Failure::is_final(format!("task {id} of server {server:?}: this toolbox follows no tasks"))
 }

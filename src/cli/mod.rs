@@ -2,7 +2,9 @@
 
 mod completions;
 mod demo;
+mod export;
 mod host;
+mod replay;
 mod run;
 mod screen;
 mod serve;
@@ -47,6 +49,10 @@ enum Command {
     /// List, show, watch and cancel tasks
     #[command(subcommand)]
     Tasks(tasks::Command),
+    /// Write a task and its children as a recording: one file to replay, read and compare
+    Export(export::Args),
+    /// Replay recorded runs on the agents as they are now, and tell what differs
+    Replay(replay::Args),
     /// Check all agent files and settings
     Validate,
     /// Draw a bearer token for serving over HTTP
@@ -75,6 +81,8 @@ enum Error {
     Http(#[from] relight::mcp::server::HttpError),
     #[error(transparent)]
     Client(#[from] relight::mcp::TaskClientError),
+    #[error(transparent)]
+    Replay(#[from] relight::replay::Error),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -141,6 +149,8 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
         Command::Serve(args) => serve::serve(args, &settings()?, environment, screen).await,
         Command::Run(args) => run::run(args, &settings()?, environment, screen).await,
         Command::Tasks(command) => tasks::tasks(command, &settings()?, screen).await,
+        Command::Export(args) => export::export(&args, &settings()?, screen).await,
+        Command::Replay(args) => replay::replay(&args, &settings()?, screen).await,
         Command::Validate => validate::validate(&settings()?, screen),
         Command::Token(args) => token::token(&args, screen),
         Command::Completions(args) => completions::completions(&args, screen),

@@ -22,6 +22,11 @@ impl Screen {
         let _ = writeln!(anstream::stdout(), "{text}");
     }
 
+    /// Text of the result that has its own line ends, on stdout, to the letter.
+    pub(super) fn text(&self, text: &str) {
+        let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+
     /// A line about what goes on, on stderr.
     pub(super) fn note(&self, text: impl Display) {
         let _ = writeln!(anstream::stderr(), "{text}");

@@ -8,15 +8,24 @@ use crate::agent::definition::document::{Fields, Node, Problems, Value};
 use crate::agent::definition::servers::{self, Keys};
 use crate::agent::models::PaceConfig;
 use crate::agent::{Price, Prices, Servers};
+use crate::journal::Redaction;
 use crate::limits;
 
 /// What `relight.yaml` says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SettingsFile {
     pub(super) model: Option<String>,
     pub(super) prices: Prices,
     pub(super) pace: Option<PaceConfig>,
     pub(super) ttl_ms: Option<u64>,
+    pub(super) redaction: Redaction,
+}
+
+impl Default for SettingsFile {
+    fn default() -> Self {
+        let redaction = Redaction::usual();
+        Self { model: None, prices: Prices::default(), pace: None, ttl_ms: None, redaction }
+    }
 }
 
 impl SettingsFile {
@@ -33,12 +42,14 @@ impl SettingsFile {
     }
 
     fn of(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let fields = Fields::open(node, "", &["model", "models", "prices", "ttl"], problems)?;
+        let keys = ["model", "models", "prices", "ttl", "redact"];
+        let fields = Fields::open(node, "", &keys, problems)?;
         Some(Self {
             model: fields.text("model", problems).map(str::to_owned),
             pace: fields.get("models").and_then(|node| pace(node, problems)),
             prices: fields.get("prices").map(|node| prices(node, problems)).unwrap_or_default(),
             ttl_ms: fields.duration_ms("ttl", problems),
+            redaction: redaction(&fields, problems),
         })
     }
 }
@@ -56,6 +67,48 @@ fn pace(node: &Node, problems: &mut Problems) -> Option<PaceConfig> {
             .unwrap_or(default.concurrent),
         per_minute: per_minute.and_then(|calls| u32::try_from(calls).ok()),
     })
+}
+
+/// Reads `redact`: what is secret in an exported recording beside the usual.
+fn redaction(fields: &Fields<'_>, problems: &mut Problems) -> Redaction {
+    const KEY: &str = "redact";
+    let mut rules = Redaction::usual();
+    let Some(node) = fields.get(KEY) else { return rules };
+    let Some(fields) = Fields::open(node, KEY, &["names", "patterns"], problems) else {
+        return rules;
+    };
+    for (_, name) in texts(&fields, "names", "a list of names of values", problems) {
+        rules = rules.and_name(name);
+    }
+    for (line, pattern) in texts(&fields, "patterns", "a list of regular expressions", problems) {
+        match rules.clone().and_form(pattern) {
+            Ok(more) => rules = more,
+            Err(error) => problems.at(line, format!("\"{KEY}.patterns\": {error}")),
+        }
+    }
+    rules
+}
+
+/// A list of texts with their lines; empty where the key is absent.
+fn texts<'n>(
+    fields: &Fields<'n>,
+    key: &str,
+    what: &str,
+    problems: &mut Problems,
+) -> Vec<(u64, &'n str)> {
+    let Some(node) = fields.get(key) else { return Vec::new() };
+    let Value::List(items) = &node.value else {
+        problems.wrong(&format!("redact.{key}"), what, node);
+        return Vec::new();
+    };
+    let mut texts = Vec::new();
+    for item in items {
+        match &item.value {
+            Value::Text(text) if !text.is_empty() => texts.push((item.line, text.as_str())),
+            _ => problems.wrong(&format!("redact.{key}"), what, item),
+        }
+    }
+    texts
 }
 
 fn prices(node: &Node, problems: &mut Problems) -> Prices {

@@ -7,6 +7,7 @@ use super::file::SettingsFile;
 use super::{Environment, Error, Flags};
 use crate::agent::Prices;
 use crate::agent::models::PaceConfig;
+use crate::journal::Redaction;
 use crate::limits;
 
 /// The resolved configuration.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub pace: Option<PaceConfig>,
     /// How long a finished task is kept, in milliseconds from its creation.
     pub ttl_ms: u64,
+    /// What is taken out of an exported recording.
+    pub redaction: Redaction,
 }
 
 /// A value and what set it.
@@ -151,6 +154,7 @@ impl Settings {
             prices: file.prices,
             pace: file.pace,
             ttl_ms: file.ttl_ms.unwrap_or(limits::TASK_TTL_MS),
+            redaction: file.redaction,
         })
     }
 }

@@ -46,7 +46,7 @@ impl Context {
         let open = self.open(&self.scoped(name)?).await;
         let shown = Payload::of(question)?;
         let ask = asked(shown);
-        match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
             Decision::Mismatch(mismatch) => {
                 return self.live.never(Halt::Mismatch(mismatch)).await;

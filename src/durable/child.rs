@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use super::ask::asked;
 use super::cursor::OF_CHILD;
 use super::live::Halt;
-use super::{Ask, Context, Decision, step};
+use super::{Ask, Context, Decision, TimeLimit, step};
 use crate::journal::{
     Effect, End, Error, Event, Failure, FailureKind, Hash, History, NewTask, ParentLink, Payload,
     Signal, Status, StepKind, TaskId,
@@ -35,12 +35,15 @@ pub struct Child {
     /// What it is pinned to, whatever the files say later. It is taken from the call that starts the
     /// child: a replay that comes to another one changes nothing.
     pub definition: Option<Payload>,
+    /// How long it may take from its creation. It has no longer than its parent, in any case.
+    pub time_limit: Option<TimeLimit>,
 }
 
 impl Child {
     /// A child that is called what its function is called.
     pub fn of(function: &str) -> Self {
-        Self { function: function.to_owned(), name: function.to_owned(), definition: None }
+        let (function, name) = (function.to_owned(), function.to_owned());
+        Self { function, name, definition: None, time_limit: None }
     }
 }
 
@@ -89,7 +92,7 @@ impl Context {
             input: Hash::of(function.as_bytes()).then(input.json().as_bytes()),
             shown: Payload::of(&serde_json::json!({"function": function, "name": called})).ok(),
         };
-        match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
             Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
             Decision::Resume { .. } => {}
@@ -122,6 +125,9 @@ impl Context {
                 "children are {depth} levels deep, and at most {max} are allowed"
             )));
         }
+        let now_ms = live.shared.clock.now_ms();
+        let own = child.time_limit.clone().map(|limit| limit.from(now_ms));
+        let deadlines = live.deadline.clone().into_iter().chain(own);
         Ok(NewTask {
             id: child_id(live.lease.task, key),
             function: child.function.clone(),
@@ -134,7 +140,8 @@ impl Context {
             owner_tasks_max: None,
             idempotency_key: None,
             ttl_ms: live.task.ttl_ms,
-            created_at_ms: live.shared.clock.now_ms(),
+            deadline: deadlines.min_by_key(|deadline| deadline.at_ms),
+            created_at_ms: now_ms,
         })
     }
 
@@ -238,13 +245,6 @@ impl Context {
             }
         }
         Ok(())
-    }
-
-    async fn fail<T>(&self, key: &str, failure: Failure) -> Result<T, Failure> {
-        let _running = self.live.running();
-        self.live.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
-        self.live.commit().await;
-        Err(failure)
     }
 }
 

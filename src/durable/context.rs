@@ -100,6 +100,12 @@ impl Context {
         self.live.commit().await;
     }
 
+    /// Whether the task is being cancelled: for code that is being dropped and has something to take
+    /// back outside. What a function decides must not follow from it.
+    pub fn is_being_cancelled(&self) -> bool {
+        self.live.cancel_reason().is_some()
+    }
+
     /// The time, in Unix milliseconds, as it was when this was first asked.
     ///
     /// # Errors
@@ -146,7 +152,7 @@ impl Context {
     ) -> Result<(), Failure> {
         let open = self.open(&self.scoped(name)?).await;
         let ask = Ask { kind: StepKind::Timer, effect: Effect::Pure, input, shown: None };
-        let until_ms = match self.live.cursor(|cursor| cursor.decide(&open.key, &ask)) {
+        let until_ms = match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return outcome.map(|_| ()),
             Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
             Decision::Resume { until_ms } => until_ms.unwrap_or_default(),
@@ -182,6 +188,13 @@ impl Context {
         let _running = self.live.running();
         self.live.record(Event::StepCompleted { key: key.to_owned(), output });
         self.live.commit().await;
+    }
+
+    pub(super) async fn fail<T>(&self, key: &str, failure: Failure) -> Result<T, Failure> {
+        let _running = self.live.running();
+        self.live.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
+        self.live.commit().await;
+        Err(failure)
     }
 
     /// The full name of a step in this scope.

@@ -99,6 +99,11 @@ impl Cursor {
         self.open.remove(name);
     }
 
+    /// Takes the input of a recorded step to be what the code asks now.
+    pub(super) fn rehash(&mut self, key: &str, ask: &Ask) {
+        self.history.set_input(key, ask.input);
+    }
+
     /// What to do about the step of this key.
     pub fn decide(&self, key: &str, ask: &Ask) -> Decision {
         let Some(step) = self.history.step(key) else { return Decision::Run { attempt: 1 } };

@@ -10,13 +10,13 @@ use futures_util::future::OptionFuture;
 use tracing::{debug, error, info, warn};
 
 use super::child::child_id;
-use super::live::{Halt, Live};
+use super::live::{Halt, Live, Mode};
 use super::runtime::Shared;
 use super::step::bounded;
-use super::{Context, Cursor};
+use super::{Context, Cursor, deadline, past};
 use crate::journal::{
-    Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result, Signal,
-    StepKind, StepState, Wake,
+    Deadline, Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result,
+    Signal, StepKind, StepState, Wake,
 };
 use crate::limits;
 
@@ -26,6 +26,8 @@ enum Outcome {
     Panicked(String),
     Halted(Halt),
     Cancelled(Option<String>),
+    /// Its deadline has passed.
+    Overdue(Deadline),
     /// It waits for nothing but a time or a signal.
     Still {
         earliest_ms: Option<i64>,
@@ -102,11 +104,11 @@ async fn take_up(shared: &Arc<Shared>, lease: Lease) -> Result<TakenUp> {
         Ok(cursor) => cursor,
         Err(source) => return damaged(Error::Illegal { task: id, source }.to_string()),
     };
-    let Some(Event::TaskCreated { seed, .. }) = cursor.history().created() else {
+    let Some(Event::TaskCreated { seed, deadline, .. }) = cursor.history().created() else {
         return damaged(format!("task {id} has no first event"));
     };
-    let seed = *seed;
-    let live = Arc::new(Live::new(Arc::clone(shared), lease, task, seed, cursor));
+    let (seed, deadline, shared) = (*seed, deadline.clone(), Arc::clone(shared));
+    let live = Arc::new(Live::new(shared, lease, task, seed, deadline, cursor, Mode::Run));
     live.record(Event::TaskClaimed { epoch: lease.epoch });
     Ok(TakenUp::Live(live))
 }
@@ -132,9 +134,10 @@ async fn hear(live: &Live) -> Result<u64> {
 async fn run(live: &Arc<Live>) -> Result<()> {
     // Only now: the runtime knows of the task, and tells it of whatever comes later.
     let seen = hear(live).await?;
-    let outcome = match live.cancel_reason() {
-        Some(reason) => Outcome::Cancelled(reason),
-        None => match start(live) {
+    let outcome = match (live.cancel_reason(), deadline::passed(live)) {
+        (Some(reason), _) => Outcome::Cancelled(reason),
+        (None, Some(deadline)) => Outcome::Overdue(deadline),
+        (None, None) => match start(live) {
             Some(function) => poll(live, function, seen).await?,
             None => Outcome::Still { earliest_ms: Some(live.shared.clock.now_ms()), seen },
         },
@@ -156,6 +159,11 @@ async fn run(live: &Arc<Live>) -> Result<()> {
         Outcome::Halted(Halt::Mismatch(mismatch)) => {
             Event::TaskStopped { failure: mismatch.failure() }
         }
+        // Only a replay is halted so, and it has a driver of its own.
+        Outcome::Halted(Halt::Unrecorded { key, .. }) => {
+            let failure = Failure::is_final(format!("step {key:?} is not recorded"));
+            Event::TaskStopped { failure }
+        }
         Outcome::Halted(Halt::Fail(failure)) => Event::TaskFailed { failure },
         Outcome::Halted(Halt::LeaseLost) => {
             let Lease { task, epoch, .. } = live.lease;
@@ -168,11 +176,20 @@ async fn run(live: &Arc<Live>) -> Result<()> {
         }
         Outcome::Cancelled(reason) => {
             live.record(Event::CancelRequested { reason: reason.clone() });
-            let message = live.cursor(|cursor| cancel_message(reason.as_deref(), cursor.history()));
+            let head = reason
+                .map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
+            let left = past::stop_what_is_left(live).await;
+            let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
             Event::TaskCancelled { message }
         }
+        Outcome::Overdue(deadline) => {
+            let head = deadline::failure_message(&deadline);
+            let left = past::stop_what_is_left(live).await;
+            let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
+            Event::TaskFailed { failure: Failure::is_final(message) }
+        }
         Outcome::Still { earliest_ms, seen } => {
-            return release(live, earliest_ms.map_or(Wake::OnSignal, Wake::At), seen).await;
+            return release(live, deadline::wake(live, earliest_ms), seen).await;
         }
         Outcome::Stopping => return release(live, Wake::Now, seen).await,
     };
@@ -212,6 +229,7 @@ async fn poll(
         nudges.mark_changed();
     }
     let mut stopping = live.stopping.subscribe();
+    let mut deadline = pin!(deadline::passes(live));
     let mut still_since: Option<u64> = None;
     loop {
         let park = OptionFuture::from(
@@ -238,6 +256,7 @@ async fn poll(
                     return Ok(Outcome::Cancelled(reason));
                 }
             }
+            deadline = &mut deadline => return Ok(Outcome::Overdue(deadline)),
             Ok(()) = stopping.changed() => {}
             () = live.change() => {}
             Some(()) = park => {
@@ -292,27 +311,29 @@ async fn cancel_children(live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// What a cancelled task had done, for a person.
-fn cancel_message(reason: Option<&str>, history: &History) -> String {
-    let named = |wanted: fn(&StepState) -> bool| {
+/// Why a task was ended from outside and what it had done by then, for a person. `left` are completed
+/// steps that have left something running elsewhere.
+fn last_word(why: String, history: &History, left: &[String]) -> String {
+    let named = |wanted: &dyn Fn(&str, &StepState) -> bool| {
         let once = history.steps().filter(|(_, step)| {
             step.effect == Effect::Once && matches!(step.kind, StepKind::Run | StepKind::Tool)
         });
-        let named = once.filter(|(_, step)| wanted(&step.state)).map(|(key, _)| key);
+        let named = once.filter(|(key, step)| wanted(key, &step.state)).map(|(key, _)| key);
         named.collect::<Vec<_>>().join(", ")
     };
-    let took_effect = |state: &StepState| matches!(state, StepState::Completed(_));
-    let in_doubt = |state: &StepState| match state {
+    let is_left = |key: &str| left.iter().any(|left| left == key);
+    let took_effect =
+        |key: &str, state: &StepState| matches!(state, StepState::Completed(_)) && !is_left(key);
+    let in_doubt = |key: &str, state: &StepState| match state {
         StepState::Started => true,
         StepState::Waiting { failure, .. } | StepState::Failed(failure) => {
             failure.kind == FailureKind::InDoubt
         }
-        StepState::Completed(_) => false,
+        StepState::Completed(_) => is_left(key),
     };
-    let mut message =
-        reason.map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
+    let mut message = why;
     for (what, steps) in
-        [("took effect", named(took_effect)), ("may have taken effect", named(in_doubt))]
+        [("took effect", named(&took_effect)), ("may have taken effect", named(&in_doubt))]
     {
         if !steps.is_empty() {
             message.push_str(&format!("; {what} before that: {steps}"));
@@ -321,7 +342,7 @@ fn cancel_message(reason: Option<&str>, history: &History) -> String {
     message
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())

@@ -15,8 +15,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tracing::warn;
 
 use super::runtime::Shared;
-use super::{Answer, Cursor, Mismatch};
-use crate::journal::{Error, Event, Failure, Lease, Payload, Record, Signal, Task};
+use super::{Answer, Ask, Cursor, Decision, Mismatch};
+use crate::journal::{Deadline, Error, Event, Failure, Lease, Payload, Record, Signal, Task};
 use crate::limits;
 
 /// Why a task cannot go on in this process now.
@@ -30,6 +30,24 @@ pub(super) enum Halt {
     LeaseLost,
     /// The journal does not answer as it should.
     Journal(Error),
+    /// A replay got to a step whose outcome is not recorded.
+    Unrecorded {
+        /// The step.
+        key: String,
+        /// What the code wants of it.
+        ask: Ask,
+    },
+}
+
+/// What becomes of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It answers from the history, or runs.
+    Run,
+    /// It answers from the history, or ends the replay.
+    Replay,
+    /// As [`Mode::Replay`], but a step's input may differ from what is recorded: it is taken in.
+    Rehash,
 }
 
 /// What a live task is shared by: its driver and every clone of its context.
@@ -39,6 +57,8 @@ pub(super) struct Live {
     pub(super) lease: Lease,
     pub(super) task: Task,
     pub(super) seed: u64,
+    mode: Mode,
+    pub(super) deadline: Option<Deadline>,
     state: Mutex<State>,
     /// Held by whoever sends events, so that appends keep their order.
     sending: tokio::sync::Mutex<()>,
@@ -77,7 +97,9 @@ impl Live {
         lease: Lease,
         task: Task,
         seed: u64,
+        deadline: Option<Deadline>,
         cursor: Cursor,
+        mode: Mode,
     ) -> Self {
         let state = State {
             cursor,
@@ -95,6 +117,8 @@ impl Live {
             lease,
             task,
             seed,
+            mode,
+            deadline,
             state: Mutex::new(state),
             sending: tokio::sync::Mutex::new(()),
             places: Semaphore::new(limits::PARALLEL_STEPS),
@@ -112,6 +136,21 @@ impl Live {
     /// Looks something up in the cursor, or changes it.
     pub(super) fn cursor<T>(&self, f: impl FnOnce(&mut Cursor) -> T) -> T {
         f(&mut self.state().cursor)
+    }
+
+    /// What to do about a step. A replay that can go no further halts here.
+    pub(super) async fn decide(&self, key: &str, ask: &Ask) -> Decision {
+        let decision = self.cursor(|cursor| {
+            if self.mode == Mode::Rehash {
+                cursor.rehash(key, ask);
+            }
+            cursor.decide(key, ask)
+        });
+        match decision {
+            Decision::Recorded(_) | Decision::Mismatch(_) => decision,
+            _ if self.mode == Mode::Run => decision,
+            _ => self.never(Halt::Unrecorded { key: key.to_owned(), ask: ask.clone() }).await,
+        }
     }
 
     /// Puts an event down. It is committed by the next [`Live::commit`].

@@ -37,6 +37,12 @@ impl RetryPolicy {
         Self { attempts: 1, first_ms: 0, max_ms: 0 }
     }
 
+    /// The wait after this many failures (from 1), in milliseconds, before anything is taken off it.
+    pub fn backoff_ms(&self, failures: u32) -> u64 {
+        let doublings = failures.saturating_sub(1).min(32);
+        self.first_ms.saturating_mul(1 << doublings).min(self.max_ms)
+    }
+
     /// How long to wait after attempt `attempt` (from 1) of step `key` failed, in milliseconds;
     /// `None` when there is no attempt left.
     pub(super) fn wait_ms(
@@ -49,8 +55,7 @@ impl RetryPolicy {
         if attempt >= self.attempts {
             return None;
         }
-        let doublings = attempt.saturating_sub(1).min(32);
-        let full_ms = self.first_ms.saturating_mul(1 << doublings).min(self.max_ms);
+        let full_ms = self.backoff_ms(attempt);
         let jitter = entropy::fraction(seed, &format!("jitter/{key}/{attempt}")) / 2.0;
         #[expect(
             clippy::cast_precision_loss,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::function::Typed;
+use super::function::function;
 use super::live::{Halt, Live};
-use super::{Clock, Context, Entropy, Function, SystemClock, drive};
+use super::{Clock, Context, Entropy, Function, SystemClock, TimeLimit, drive};
 use crate::journal::{
-    End, Error, Failure, Lease, NewTask, Payload, Result, RunnerId, Sent, Signal, Store, TaskId,
+    End, Error, Failure, Lease, NewTask, Payload, Renewal, Result, RunnerId, Sent, Signal, Store,
+    TaskId,
 };
 use crate::limits;
 
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     runner: RunnerId,
     /// When the leases were last renewed, in Unix milliseconds.
     renewed_at_ms: AtomicI64,
+    /// Whether leases may have been lost that live tasks still rely on.
+    leases_in_question: AtomicBool,
     /// The names of `functions`, as the store wants them.
     names: Vec<String>,
     live: Mutex<HashMap<TaskId, Arc<Live>>>,
@@ -79,6 +82,8 @@ pub struct StartTask {
     pub idempotency_key: Option<String>,
     /// How long it is kept from its creation; `None` keeps it until it is removed.
     pub ttl_ms: Option<u64>,
+    /// How long it may take; `None` for as long as it wants.
+    pub time_limit: Option<TimeLimit>,
 }
 
 impl StartTask {
@@ -93,6 +98,7 @@ impl StartTask {
             owner_tasks_max: None,
             idempotency_key: None,
             ttl_ms: Some(limits::TASK_TTL_MS),
+            time_limit: None,
         }
     }
 }
@@ -116,7 +122,7 @@ impl Builder {
         Out: Serialize + Send + 'static,
         Fut: Future<Output = std::result::Result<Out, Failure>> + Send + 'static,
     {
-        self.register(name, Arc::new(Typed::new(code)))
+        self.register(name, function(code))
     }
 
     /// Registers a function of any kind under a name.
@@ -166,6 +172,7 @@ impl Builder {
             entropy: self.entropy,
             runner,
             renewed_at_ms: AtomicI64::new(0),
+            leases_in_question: AtomicBool::new(false),
             names,
             live: Mutex::default(),
             drivers: TaskTracker::new(),
@@ -215,7 +222,9 @@ impl Runtime {
             owner_tasks_max,
             idempotency_key,
             ttl_ms,
+            time_limit,
         } = new;
+        let now_ms = shared.clock.now_ms();
         let task = NewTask {
             id: shared.entropy.task_id().map_err(|error| no_entropy(&error))?,
             function,
@@ -228,7 +237,8 @@ impl Runtime {
             owner_tasks_max,
             idempotency_key,
             ttl_ms,
-            created_at_ms: shared.clock.now_ms(),
+            deadline: time_limit.map(|limit| limit.from(now_ms)),
+            created_at_ms: now_ms,
         };
         let id = shared.store.create(task).await?.id();
         shared.adopt(id);
@@ -253,11 +263,12 @@ impl Runtime {
         // A lease of this process is left as it is: its driver hears of the signal by itself.
         let known = shared.store.task(task).await?;
         let ours = known.is_some_and(|task| task.runner == Some(shared.runner));
-        if sent == Sent::Delivered
-            && !ours
-            && let Some(lease) = shared.store.claim_one(shared.runner, task, now_ms).await?
-        {
-            shared.drive(lease);
+        if sent == Sent::Delivered && !ours {
+            // A claim makes a runner known again, and would hide that it had lost its leases.
+            shared.renew_if_overdue().await?;
+            if let Some(lease) = shared.store.claim_one(shared.runner, task, now_ms).await? {
+                shared.drive(lease);
+            }
         }
         Ok(sent)
     }
@@ -334,6 +345,26 @@ impl Runtime {
 }
 
 impl Shared {
+    /// What a task needs that only reads this store: no runner is known by it, and nothing runs.
+    pub(super) fn reading(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            clock: Arc::new(SystemClock),
+            functions: HashMap::new(),
+            stop: CancellationToken::new(),
+            give_up: CancellationToken::new(),
+            entropy: Entropy::system(),
+            runner: RunnerId::from_bits(0),
+            renewed_at_ms: AtomicI64::new(0),
+            leases_in_question: AtomicBool::new(false),
+            names: Vec::new(),
+            live: Mutex::default(),
+            drivers: TaskTracker::new(),
+            look: Notify::new(),
+            own: None,
+        }
+    }
+
     pub(super) fn insert(&self, live: Arc<Live>) {
         if self.stop.is_cancelled() {
             live.stopping.send_replace(true);
@@ -369,8 +400,28 @@ impl Shared {
     async fn renew(&self) -> Result<()> {
         let now_ms = self.clock.now_ms();
         let until_ms = now_ms.saturating_add_unsigned(limits::LEASE_MS);
-        self.store.renew(self.runner, until_ms).await?;
+        let renewal = self.store.renew(self.runner, until_ms).await?;
         self.renewed_at_ms.store(now_ms, Ordering::Relaxed);
+        if renewal == Renewal::Afresh {
+            self.leases_in_question.store(true, Ordering::Relaxed);
+        }
+        if self.leases_in_question.load(Ordering::Relaxed) {
+            self.let_go().await?;
+            self.leases_in_question.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Halts every task whose lease is not held any more: what it has under way is dropped now, and
+    /// not only when its outcome is refused.
+    async fn let_go(&self) -> Result<()> {
+        for live in self.all_live() {
+            let Lease { task, runner, epoch } = live.lease;
+            let found = self.store.task(task).await?;
+            if found.is_none_or(|found| (found.runner, found.epoch) != (Some(runner), epoch)) {
+                live.halt(Halt::LeaseLost);
+            }
+        }
         Ok(())
     }
 

@@ -57,6 +57,7 @@ pub struct StepBuilder<'a> {
     retry: RetryPolicy,
     doubt: Doubt,
     admission: Option<Admission<'a>>,
+    timeout: Option<Duration>,
     unreadable: Option<String>,
 }
 
@@ -81,6 +82,7 @@ impl<'a> StepBuilder<'a> {
             retry: RetryPolicy::default(),
             doubt: Doubt::default(),
             admission: None,
+            timeout: None,
             unreadable: None,
         }
     }
@@ -135,6 +137,13 @@ impl<'a> StepBuilder<'a> {
         self
     }
 
+    /// Sets how long an attempt may take. One that takes longer is dropped, and counts as a failure
+    /// that may be tried again; for [`Effect::Once`] it is in doubt.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Runs the step, or answers from the journal.
     ///
     /// The code may run several times over the life of the task: after a failure that may be retried,
@@ -163,8 +172,8 @@ impl<'a> StepBuilder<'a> {
         let open = ctx.open(&name).await;
         let ask =
             Ask { kind: self.kind, effect: self.effect, input: self.input, shown: self.shown };
-        let (retry, doubt, admission) = (self.retry, self.doubt, self.admission);
-        let rules = Rules { ask, retry, doubt, admission };
+        let Self { retry, doubt, timeout, admission, .. } = self;
+        let rules = Rules { ask, retry, doubt, timeout, admission };
         let output = rules.settle(&open.live, &open.key, &mut code).await?;
         read(&open.key, &output)
     }
@@ -197,6 +206,7 @@ struct Rules<'a> {
     retry: RetryPolicy,
     doubt: Doubt,
     admission: Option<Admission<'a>>,
+    timeout: Option<Duration>,
 }
 
 impl Rules<'_> {
@@ -211,7 +221,7 @@ impl Rules<'_> {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
-        let mut number = match live.cursor(|cursor| cursor.decide(key, &self.ask)) {
+        let mut number = match live.decide(key, &self.ask).await {
             Decision::Recorded(outcome) => return outcome,
             Decision::Mismatch(mismatch) => return live.never(Halt::Mismatch(mismatch)).await,
             Decision::Run { attempt } => attempt,
@@ -298,7 +308,8 @@ impl Rules<'_> {
             live.commit().await;
         }
         let idempotency_key = format!("{}/{key}", live.lease.task);
-        let output = with_late_commit(live, code(Attempt { number, idempotency_key })).await?;
+        let work = self.in_time(key, code(Attempt { number, idempotency_key }));
+        let output = with_late_commit(live, work).await?;
         let output = Payload::of(&output).map_err(|error| {
             Failure::is_final(format!("the outcome of step {key:?} has no JSON form: {error}"))
         })?;
@@ -306,6 +317,23 @@ impl Rules<'_> {
         live.record(Event::StepCompleted { key: key.to_owned(), output: output.clone() });
         live.commit().await;
         Ok(output)
+    }
+
+    /// Drops the work where it takes too long. By the monotonic clock: an attempt lives within one
+    /// process, and a wall clock that jumps must not end it.
+    async fn in_time<T>(
+        &self,
+        key: &str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let Some(timeout) = self.timeout else { return work.await };
+        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
+            let message = format!("step {key:?} had no outcome after {timeout:?}");
+            Err(match self.ask.effect {
+                Effect::Once => Failure::in_doubt(message),
+                Effect::Pure | Effect::Idempotent => Failure::transient(message),
+            })
+        })
     }
 
     async fn fail(

@@ -106,6 +106,9 @@ pub enum Error {
         /// The first contradiction.
         source: IllegalEvent,
     },
+    /// A recording was asked to change.
+    #[error("a recording cannot be changed")]
+    ReadOnly,
     /// The journal was closed.
     #[error("the journal is closed")]
     Closed,

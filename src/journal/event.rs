@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::payload::present;
-use super::{Hash, ParentLink, Payload, Status};
+use super::{Deadline, Hash, ParentLink, Payload, Status};
 
 /// What running a step twice would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +156,9 @@ pub enum Event {
         /// The task and step that started it, for a child.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<ParentLink>,
+        /// When it must have ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Deadline>,
     },
     /// A runner took the task up, for the first time or after a crash, a stop or a wait.
     TaskClaimed {

@@ -209,6 +209,13 @@ impl History {
         }
     }
 
+    /// Sets the hash of a step's input, for a recording whose inputs were redacted.
+    pub(crate) fn set_input(&mut self, key: &str, input: Hash) {
+        if let Some(step) = self.steps.get_mut(key) {
+            step.input = input;
+        }
+    }
+
     /// The seq that the next event must have.
     pub fn next_seq(&self) -> u64 {
         self.next_seq

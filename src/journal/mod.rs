@@ -7,19 +7,23 @@
 //!
 //! This room knows nothing of agents, models or MCP. SQL is here and nowhere else.
 
+mod deadline;
 mod error;
 mod event;
 mod history;
 mod id;
 mod payload;
+mod recording;
 pub mod sqlite;
 mod store;
 
+pub use deadline::Deadline;
 pub use error::{Error, Result};
 pub use event::{Effect, End, Event, Failure, FailureKind, Record, StepKind};
 pub use history::{History, IllegalEvent, Step, StepState};
 pub use id::{RunnerId, TaskId};
 pub use payload::{Hash, Payload};
+pub use recording::{BadPattern, RecordedTask, Recording, RecordingError, Redaction};
 pub use store::{
-    Created, Filter, Lease, NewTask, ParentLink, Sent, Signal, Status, Store, Task, Wake,
+    Created, Filter, Lease, NewTask, ParentLink, Renewal, Sent, Signal, Status, Store, Task, Wake,
 };

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{End, Payload, Record, Result, RunnerId, TaskId};
+use super::{Deadline, End, Payload, Record, Result, RunnerId, TaskId};
 
 /// Where a child task hangs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct NewTask {
     /// How long to keep it, counted from its creation; a task that still runs is kept longer.
     /// `None` keeps it until it is removed by hand.
     pub ttl_ms: Option<u64>,
+    /// When it must have ended; `None` where it may take as long as it wants.
+    pub deadline: Option<Deadline>,
     /// Now, in Unix milliseconds.
     pub created_at_ms: i64,
 }
@@ -165,6 +167,16 @@ pub struct Lease {
     pub epoch: u64,
 }
 
+/// What became of a runner's leases when they were renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It holds what it held.
+    Held,
+    /// The runner was not known: it is new, or was taken for dead, and then holds none of the leases
+    /// that it had before.
+    Afresh,
+}
+
 /// When a released task is to be taken up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
@@ -265,7 +277,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes this runner known and its leases good until `until_ms`; again and again while it
     /// lives.
-    async fn renew(&self, runner: RunnerId, until_ms: i64) -> Result<()>;
+    async fn renew(&self, runner: RunnerId, until_ms: i64) -> Result<Renewal>;
 
     /// Takes leases on up to `limit` tasks that are due at `now_ms` and that one of `functions`
     /// runs: tasks nobody runs, and tasks whose runner is dead or has let its leases run out.

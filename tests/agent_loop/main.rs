@@ -4,12 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod answers;
+mod background;
 mod budgets;
 mod calls;
 mod children;
+mod compaction;
 mod doubt;
 mod limits;
+mod long_output;
 mod models;
+mod time;
 
 #[path = "../support/model_server.rs"]
 mod model_server;
@@ -20,7 +24,7 @@ use std::time::Duration;
 
 use relight::agent::models::{ModelsConfig, OpenAiConfig, PaceConfig, Registry, Timeouts};
 use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Pinned, Price, Prices};
-use relight::durable::Runtime;
+use relight::durable::{ManualClock, Runtime};
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{End, Payload, TaskId};
 use relight::mcp::client::Downstream;
@@ -39,6 +43,7 @@ pub(crate) struct Bench {
     pub(crate) server: ModelServer,
     pub(crate) runtime: Runtime,
     downstream: Arc<Downstream>,
+    clock: Option<ManualClock>,
     /// Bounds on model calls, from the next start on.
     pub(crate) pace: Option<PaceConfig>,
 }
@@ -46,15 +51,25 @@ pub(crate) struct Bench {
 impl Bench {
     /// Whose model server gives these answers, one a request.
     pub(crate) async fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::with_clock(answers, None).await
+    }
+
+    /// And whose time is told by this clock.
+    pub(crate) async fn with_clock(
+        answers: impl IntoIterator<Item = Answer>,
+        clock: Option<ManualClock>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = ModelServer::start(answers).await;
-        let (runtime, downstream) = Self::start(dir.path().to_owned(), &server, None).await;
-        Self { dir, server, runtime, downstream, pace: None }
+        let path = dir.path().to_owned();
+        let (runtime, downstream) = Self::start(path, &server, clock.clone(), None).await;
+        Self { dir, server, runtime, downstream, clock, pace: None }
     }
 
     async fn start(
         dir: PathBuf,
         server: &ModelServer,
+        clock: Option<ManualClock>,
         pace: Option<PaceConfig>,
     ) -> (Runtime, Arc<Downstream>) {
         let ledger = dir.join("ledger.jsonl").display().to_string();
@@ -63,13 +78,17 @@ impl Bench {
             "LEDGER" => Some(ledger.clone()),
             _ => None,
         }));
-        let timeouts = Timeouts { stall_ms: 300, ..Timeouts::default() };
+        let timeouts =
+            Timeouts { stall_ms: 300, poll_first_ms: 1, poll_max_ms: 20, ..Timeouts::default() };
         let base_url = Some(server.base_url().to_owned());
         let openai = OpenAiConfig { base_url, timeouts, ..OpenAiConfig::default() };
         let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone(), pace });
         let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _);
         let store = Arc::new(Sqlite::open(&dir.join("journal.db")).unwrap());
-        let builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
+        let mut builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
+        if let Some(clock) = clock {
+            builder = builder.clock(clock);
+        }
         (builder.start().await.unwrap(), downstream)
     }
 
@@ -79,7 +98,8 @@ impl Bench {
         self.runtime.store().close().await;
         self.downstream.close().await;
         let path = self.dir.path().to_owned();
-        (self.runtime, self.downstream) = Self::start(path, &self.server, self.pace).await;
+        let (clock, pace) = (self.clock.clone(), self.pace);
+        (self.runtime, self.downstream) = Self::start(path, &self.server, clock, pace).await;
     }
 
     /// Starts an agent whose front matter has these further lines.

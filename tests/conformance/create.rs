@@ -1,6 +1,6 @@
 //! Creating tasks.
 
-use relight::journal::{Created, Error, Event, NewTask, Status};
+use relight::journal::{Created, Deadline, Error, Event, NewTask, Status};
 use serde_json::json;
 
 use crate::Journal;
@@ -12,6 +12,7 @@ pub(crate) async fn a_new_task_is_there_and_due(journal: &dyn Journal) {
         definition: Some(payload(&json!({"model": "m"}))),
         owner: Some("ada".to_owned()),
         ttl_ms: Some(5_000),
+        deadline: Some(Deadline { at_ms: T0 + 7, set_by: None }),
         ..child(1, 9)
     };
     assert_eq!(store.create(new.clone()).await.unwrap(), Created::New(task_id(1)));
@@ -35,6 +36,7 @@ pub(crate) async fn a_new_task_is_there_and_due(journal: &dyn Journal) {
         definition: new.definition,
         seed: new.seed,
         parent: new.parent,
+        deadline: new.deadline,
     };
     assert_eq!(history[0].event, expected);
     assert_eq!(store.end(task_id(1)).await.unwrap(), None);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use relight::agent::models::{ModelsConfig, Registry};
 use relight::agent::{
-    AGENT_FUNCTION, AgentLoop, Definition, Invocation, Model, Models, OpenModel, Pinned, Prices,
-    Reply, Request, Servers, Tool, ToolOutput, Toolbox,
+    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Model, Models, OpenModel, Outcome,
+    Pinned, Prices, Request, Servers, Tool, ToolOutput, Toolbox,
 };
 use relight::durable::{Builder, StartTask};
 use relight::journal::{Effect, Failure, Payload, TaskId};
@@ -56,6 +56,7 @@ impl Toolbox for FakeToolbox {
             description: None,
             input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
             effect,
+            as_task: false,
         };
         let tools = [
             ("look_up", Effect::Pure),
@@ -66,9 +67,9 @@ impl Toolbox for FakeToolbox {
         Ok(tools.map(tool).into())
     }
 
-    async fn call(&self, call: Invocation<'_>) -> Result<ToolOutput, Failure> {
+    async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
         self.0.effect(call.idempotency_key).await;
-        Ok(ToolOutput { text: format!("{} done", call.tool), is_error: false })
+        Ok(Called::Output(ToolOutput { text: format!("{} done", call.tool), is_error: false }))
     }
 }
 
@@ -84,10 +85,10 @@ impl Models for Metered<Registry> {
 
 #[async_trait]
 impl Model for Metered<Arc<dyn Model>> {
-    async fn call(&self, request: &Request) -> Result<Reply, Failure> {
-        let reply = self.0.call(request).await?;
+    async fn call(&self, request: &Request) -> Result<Outcome, Failure> {
+        let outcome = self.0.call(request).await?;
         self.1.effect(&request.idempotency_key).await;
-        Ok(reply)
+        Ok(outcome)
     }
 }
 

@@ -29,6 +29,7 @@ mod scratch;
 mod agent;
 mod function;
 mod life;
+mod long;
 mod power;
 mod random;
 mod sweep;

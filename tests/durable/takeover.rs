@@ -108,6 +108,22 @@ async fn a_process_that_hangs_is_waited_out_and_fenced_off() {
 }
 
 #[tokio::test]
+async fn a_long_step_is_dropped_as_soon_as_its_lease_is_found_lost() {
+    let (scratch, work) = (Scratch::new(), Work::new());
+    let (_a, valve, task) = behind_valve(&scratch, &work).await;
+    valve.hold(Call::Renew);
+    work.clock.advance_ms(i64::try_from(LEASE_MS).unwrap() + 1);
+    let b = Process::start(scratch.open(), |builder| work.register(builder, "b")).await;
+    work.log.saw("b first").await;
+    assert_eq!(work.log.count("a dropped"), 0);
+    valve.open();
+    // Nothing is appended: the step of the first process is still under way.
+    work.log.saw("a dropped").await;
+    work.go.add_permits(1);
+    assert_eq!(b.answer::<(String, String)>(task).await, ("b".to_owned(), "b".to_owned()));
+}
+
+#[tokio::test]
 async fn a_process_that_gets_a_lost_task_back_runs_it_once() {
     let (scratch, work) = (Scratch::new(), Work::new());
     let (a, valve, task) = behind_valve(&scratch, &work).await;

@@ -36,6 +36,7 @@ fn created() -> Event {
         definition: None,
         seed: 7,
         parent: None,
+        deadline: None,
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relight::journal::{
-    Created, End, Filter, Lease, NewTask, Record, Result, RunnerId, Sent, Signal, Store, Task,
-    TaskId, Wake,
+    Created, End, Filter, Lease, NewTask, Record, Renewal, Result, RunnerId, Sent, Signal, Store,
+    Task, TaskId, Wake,
 };
 use tokio::sync::watch;
 
@@ -124,7 +124,7 @@ impl<G: Gate> Store for Faulty<G> {
         self.pass(Call::Tasks, self.store.tasks(filter)).await
     }
 
-    async fn renew(&self, runner: RunnerId, until_ms: i64) -> Result<()> {
+    async fn renew(&self, runner: RunnerId, until_ms: i64) -> Result<Renewal> {
         self.pass(Call::Renew, self.store.renew(runner, until_ms)).await
     }
 

@@ -16,8 +16,13 @@ pub(crate) struct Fixtures {
 impl Fixtures {
     /// Starts it on a free port, and waits until it listens.
     pub(crate) fn start(journal: &Path) -> Self {
+        Self::start_at("127.0.0.1:0", journal)
+    }
+
+    /// Starts it at an address, and waits until it listens.
+    pub(crate) fn start_at(listen: &str, journal: &Path) -> Self {
         let mut child = Command::new(example("conformance"))
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", listen])
             .arg(journal)
             .stderr(Stdio::piped())
             .spawn()
@@ -50,7 +55,7 @@ impl Drop for Fixtures {
 }
 
 /// An example's program; cargo builds it along with the tests.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap();
     let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
     assert!(path.exists(), "{} is not there: cargo build --examples", path.display());

@@ -36,6 +36,7 @@ pub(crate) fn new_task(n: u128) -> NewTask {
         owner_tasks_max: None,
         idempotency_key: None,
         ttl_ms: None,
+        deadline: None,
         created_at_ms: T0,
     }
 }
@@ -128,6 +129,7 @@ pub(crate) fn every_event() -> Vec<Event> {
                 key: "turn-1/tool-2".to_owned(),
                 depth: 1,
             }),
+            deadline: None,
         },
         Event::TaskClaimed { epoch: 1 },
         started("turn-1/model", StepKind::Model, Effect::Idempotent, None, None),

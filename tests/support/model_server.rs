@@ -1,7 +1,8 @@
 //! A model server over real HTTP on 127.0.0.1: it answers each request with the next of a list of
 //! behaviours, and keeps what it was asked.
 //!
-//! It understands nothing of what it is asked, on purpose: a test says what comes back.
+//! A mock of OpenAI's server, chat completions and Responses, because the real one cannot be reached
+//! from a test. It understands nothing of what it is asked, on purpose: a test says what comes back.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -53,6 +54,16 @@ impl Answer {
     pub(crate) fn status(status: u16, body: &str) -> Self {
         let (headers, body) = (Vec::new(), body.as_bytes().to_owned());
         Self { status, headers, body, piece_bytes: usize::MAX, end: End::Whole }
+    }
+
+    /// A JSON body with this status.
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self::status(status, &body.to_string()).header("content-type", "application/json")
+    }
+
+    /// A response object of the Responses API.
+    pub(crate) fn response(id: &str, status: &str, output: &[Value]) -> Self {
+        Self::json(200, &response(id, status, output))
     }
 
     /// Chunks as server-sent events, and `[DONE]`.
@@ -119,6 +130,38 @@ impl Answer {
     }
 }
 
+/// A response object as OpenAI writes it.
+pub(crate) fn response(id: &str, status: &str, output: &[Value]) -> Value {
+    json!({
+        "id": id, "object": "response", "created_at": 1, "status": status, "background": true,
+        "error": null, "incomplete_details": null, "instructions": null, "max_output_tokens": null,
+        "model": "served", "output": output, "parallel_tool_calls": true,
+        "previous_response_id": null, "store": true, "temperature": 1.0, "tool_choice": "auto",
+        "tools": [], "top_p": 1.0, "truncation": "disabled", "metadata": {},
+        "usage": (status == "completed").then(|| json!({
+            "input_tokens": 12, "input_tokens_details": {"cached_tokens": 4},
+            "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 1},
+            "total_tokens": 15,
+        })),
+    })
+}
+
+/// A message of a response.
+pub(crate) fn said(text: &str) -> Value {
+    json!({
+        "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": text, "annotations": []}],
+    })
+}
+
+/// A tool call of a response.
+pub(crate) fn called(id: &str, name: &str, arguments: &str) -> Value {
+    json!({
+        "type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": name,
+        "arguments": arguments, "status": "completed",
+    })
+}
+
 /// A chunk that adds to the message.
 pub(crate) fn delta(delta: Value) -> Value {
     json!({
@@ -143,6 +186,7 @@ pub(crate) fn usage(input_tokens: u64, output_tokens: u64) -> Value {
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
+    pub(crate) method: String,
     pub(crate) path: String,
     /// Names in lower case.
     pub(crate) headers: HashMap<String, String>,
@@ -152,6 +196,8 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 struct Shared {
     answers: Mutex<VecDeque<Answer>>,
+    /// What is answered once these are used up.
+    standing: Mutex<Option<Answer>>,
     asked: watch::Sender<Vec<Asked>>,
     /// How many clients went away before they had the whole answer.
     left: watch::Sender<usize>,
@@ -170,6 +216,7 @@ impl ModelServer {
     pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let shared = Arc::new(Shared {
             answers: Mutex::new(answers.into_iter().collect()),
+            standing: Mutex::default(),
             asked: watch::Sender::default(),
             left: watch::Sender::default(),
         });
@@ -188,6 +235,11 @@ impl ModelServer {
     /// One more answer, after those before.
     pub(crate) fn then(&self, answer: Answer) {
         self.shared.answers.lock().unwrap().push_back(answer);
+    }
+
+    /// What is answered, as often as it is asked, when no other answers are left.
+    pub(crate) fn always(&self, answer: Answer) {
+        *self.shared.standing.lock().unwrap() = Some(answer);
     }
 
     /// The requests so far.
@@ -243,6 +295,7 @@ impl Drop for Watch {
 
 async fn answer(
     State(shared): State<Arc<Shared>>,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -253,9 +306,11 @@ async fn answer(
         .collect();
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let next = shared.answers.lock().unwrap().pop_front();
+    let next = next.or_else(|| shared.standing.lock().unwrap().clone());
     let answer = next.unwrap_or_else(|| Answer::status(418, "the test has no more answers"));
     let mut watch = Watch { shared: Arc::clone(&shared), ended: false };
-    shared.asked.send_modify(|asked| asked.push(Asked { path: uri.to_string(), headers, body }));
+    let asked = Asked { method: method.to_string(), path: uri.to_string(), headers, body };
+    shared.asked.send_modify(|all| all.push(asked));
     if answer.end == End::Silent {
         pending::<()>().await;
     }

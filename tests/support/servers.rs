@@ -93,9 +93,15 @@ impl Place {
     ) -> Result<ToolOutput, Failure> {
         let arguments = Payload::of(&arguments).unwrap();
         let (servers, server) = (&self.servers, "till");
-        let call =
-            Invocation { servers, server, tool, arguments: &arguments, idempotency_key: key };
-        tools.call(call).await
+        let call = Invocation {
+            servers,
+            server,
+            tool,
+            arguments: &arguments,
+            idempotency_key: key,
+            as_task: false,
+        };
+        tools.call(call).await?.output()
     }
 }
 

@@ -26,6 +26,7 @@ use super::tools::{AGENT, BUILT_IN};
 use super::{BuiltIn, Servers, Settings, Tool};
 use crate::durable::RetryPolicy;
 use crate::journal::{Effect, Payload};
+use crate::limits;
 
 /// An agent as its file describes it, with nothing left to look up elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub struct Definition {
     max_turns: u32,
     #[serde(default)]
     settings: Settings,
+    #[serde(default = "default_context_tokens")]
+    context_tokens: u64,
     #[serde(default)]
     budget: Budget,
     #[serde(default)]
@@ -57,6 +60,10 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output_schema: Option<Payload>,
     system_prompt: String,
+}
+
+fn default_context_tokens() -> u64 {
+    limits::CONTEXT_TOKENS
 }
 
 impl Definition {
@@ -121,6 +128,11 @@ impl Definition {
     /// Sampling.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// How many tokens its models can read. Near it the conversation is shortened.
+    pub fn context_tokens(&self) -> u64 {
+        self.context_tokens
     }
 
     /// What a task may use up.

@@ -8,7 +8,7 @@ use crate::durable::RetryPolicy;
 use crate::limits;
 
 /// The keys of the front matter, in the order in which people are told of them.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "name",
     "description",
     "model",
@@ -18,6 +18,7 @@ const KEYS: [&str; 15] = [
     "maxTurns",
     "temperature",
     "maxOutputTokens",
+    "contextTokens",
     "input",
     "output",
     "budget",
@@ -63,6 +64,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     let max_turns = max_turns(&fields, budget_fields.as_ref(), problems);
     let budget = budget_fields.map(|fields| budget(&fields, problems)).unwrap_or_default();
     let settings = settings(&fields, problems);
+    let context_tokens =
+        fields.whole("contextTokens", limits::CONTEXT_TOKENS_MIN..=u64::MAX, problems);
     let retry = retry(&fields, problems);
     let input_schema = schema::input(&fields, problems);
     let output_schema = schema::output(&fields, problems);
@@ -79,6 +82,7 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
         agents,
         max_turns,
         settings,
+        context_tokens: context_tokens.unwrap_or(limits::CONTEXT_TOKENS),
         budget,
         in_doubt,
         in_doubt_of,

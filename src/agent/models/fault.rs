@@ -25,6 +25,17 @@ const FINAL_TYPES: [&str; 6] = [
     "BadRequestError",
 ];
 
+/// Codes and types of errors that say that the conversation is longer than the model can read.
+const TOO_LONG: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
+
+/// Words in which servers without such a code say it (vLLM, OpenRouter, Mistral; OpenAI's Responses;
+/// llama.cpp; Anthropic).
+const TOO_LONG_WORDS: [&str; 4] =
+    ["context length", "context window", "context size", "prompt is too long"];
+
+/// Codes of responses that failed for a reason of the server's.
+const PASSING: [&str; 4] = ["", "server_error", "rate_limit_exceeded", "vector_store_timeout"];
+
 /// Whether another attempt may succeed where the server answered with this status.
 pub(super) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 409 | 425 | 429) || status >= 500
@@ -37,6 +48,7 @@ pub(super) struct Said {
     pub(super) message: String,
     code: String,
     kind: String,
+    param: String,
 }
 
 impl Said {
@@ -66,12 +78,32 @@ impl Said {
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        Some(Self { message, code: label("code"), kind: label("type") })
+        Some(Self { message, code: label("code"), kind: label("type"), param: label("param") })
     }
 
     /// Whether it is about money.
     pub(super) fn has_no_quota(&self) -> bool {
         NO_QUOTA.iter().any(|name| self.code == *name || self.kind == *name)
+    }
+
+    /// Whether it is about a conversation that is longer than the model can read. The words count only
+    /// with a status that blames the request: a rate limit speaks of sizes too.
+    pub(super) fn is_too_long(&self, status: Option<u16>) -> bool {
+        let words = self.message.to_lowercase();
+        let blames = status.is_none_or(|status| matches!(status, 400 | 413 | 422));
+        TOO_LONG.iter().any(|name| self.code == *name || self.kind == *name)
+            || blames && TOO_LONG_WORDS.iter().any(|phrase| words.contains(phrase))
+    }
+
+    /// Whether a response that failed with this may do better when it is created again. A code that
+    /// is not known counts as final: every creation is paid for.
+    pub(super) fn passes(&self) -> bool {
+        PASSING.contains(&self.code.as_str())
+    }
+
+    /// Whether it names this parameter.
+    pub(super) fn mentions(&self, parameter: &str) -> bool {
+        self.param == parameter || self.message.contains(parameter)
     }
 
     /// The HTTP status that the error carries in its `code`.
@@ -184,6 +216,19 @@ mod tests {
         check_said("upstream\n\n  is \u{1b}[31mdown\r\n", "upstream is [31mdown", None);
         check_said(r#"{"ok":false}"#, r#"{"ok":false}"#, None);
         check_said("", "", None);
+    }
+
+    #[test]
+    fn a_conversation_that_is_too_long_is_known_by_code_or_words() {
+        let check = |status: u16, body: &str, expected: bool| {
+            assert_eq!(Said::of_body(body).is_too_long(Some(status)), expected, "{status} {body}");
+        };
+        check(400, r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#, true);
+        check(500, r#"{"error":{"message":"x","type":"exceed_context_size_error"}}"#, true);
+        check(400, r#"{"message":"This model's maximum context length is 4096 tokens."}"#, true);
+        check(400, r#"{"error":{"message":"Your input exceeds the context window."}}"#, true);
+        check(429, r#"{"error":{"message":"beyond the context window"}}"#, false);
+        check(400, r#"{"error":{"message":"max_tokens is too large"}}"#, false);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::agent::{Model, Models, OpenModel};
 use crate::journal::Failure;
 
+use super::openai::{OpenAi, OpenAiConfig, Responses};
 use super::script::Script;
-use super::{OpenAi, OpenAiConfig, Pace, PaceConfig};
+use super::{Pace, PaceConfig};
 
 /// Where models are to be found.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,7 @@ impl Registry {
         Self { config, openai_pace, script_pace, openai, scripts }
     }
 
+    /// Both APIs of the server share one client, and what it has learnt of the server.
     fn openai(&self, model: &str) -> Result<Arc<OpenAi>, Failure> {
         if !self.config.openai.is_configured() {
             return Err(Failure::is_final(format!(
@@ -76,7 +78,7 @@ impl Registry {
 /// The provider and its own name of a model.
 fn parts(model: &str) -> (&str, &str) {
     match model.split_once(':') {
-        Some((provider @ ("openai" | "script"), name)) => (provider, name),
+        Some((provider @ ("openai" | "openai-responses" | "script"), name)) => (provider, name),
         // Names at servers hold colons too: `llama3.2:3b`.
         _ => ("openai", model),
     }
@@ -94,11 +96,13 @@ impl Models for Registry {
         let (provider, name) = parts(model);
         if name.trim().is_empty() {
             return Err(Failure::is_final(format!(
-                "{model:?} names no model: write openai:NAME, plain NAME, or script:FILE"
+                "{model:?} names no model: write openai:NAME, plain NAME, openai-responses:NAME, or \
+                 script:FILE"
             )));
         }
         let provider: Arc<dyn Model> = match provider {
             "script" => self.script(name)?,
+            "openai-responses" => Arc::new(Responses::new(self.openai(name)?)),
             _ => self.openai(name)?,
         };
         Ok(OpenModel { provider, name: name.to_owned() })

@@ -42,6 +42,7 @@ impl Callees {
             input_schema: agent.input_schema().clone(),
             // A child is started once and goes on by itself.
             effect: Effect::Idempotent,
+            as_task: false,
         })
     }
 
@@ -68,6 +69,7 @@ impl Callees {
             function: AGENT_FUNCTION.to_owned(),
             name: name.to_owned(),
             definition: Some(Payload::of(&pinned)?),
+            time_limit: pinned.time_limit(),
         };
         // It is never closed.
         let _place = self.places.acquire().await;

@@ -6,6 +6,8 @@
 
 mod agents;
 mod built_in;
+mod downstream;
+mod long;
 mod naming;
 mod server;
 
@@ -15,16 +17,17 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use self::long::LongTexts;
 use self::naming::named;
 use super::model::{ToolCall, ToolSpec};
 use super::{Definition, Schema, Share, Tool, Toolbox};
 use crate::durable::{Context, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
-use crate::limits;
 
 pub(super) use self::agents::{AGENT, Callees};
 pub(super) use self::built_in::BUILT_IN;
 pub use self::built_in::BuiltIn;
+pub(super) use self::downstream::left;
 
 /// The step that lists the tools of the agent's servers, and the built-in ones.
 pub const LISTING_STEP: &str = "tools";
@@ -36,6 +39,9 @@ pub(super) struct Bench {
     callees: Callees,
     /// By the name that the model is told.
     tools: BTreeMap<String, Offered>,
+    long: LongTexts,
+    /// What reads on in them.
+    read_more: (String, Offered),
 }
 
 struct Offered {
@@ -54,6 +60,8 @@ enum By {
     BuiltIn(BuiltIn),
     /// An agent, as a child task.
     Agent,
+    /// The run's [`LongTexts`].
+    LongTexts,
 }
 
 impl Offered {
@@ -66,6 +74,15 @@ impl Offered {
         };
         Self { tool, schema, by }
     }
+}
+
+/// What each of the calls of one reply may take.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Of what the model can read.
+    shown_bytes: usize,
+    /// Of the budget, for an agent.
+    share: Share,
 }
 
 impl Bench {
@@ -106,18 +123,27 @@ impl Bench {
         let allowed: Vec<Tool> =
             listed.into_iter().filter(|tool| agent.allows(&tool.server, &tool.name)).collect();
         let tools = named(allowed).into_iter().map(|(name, tool)| (name, Offered::new(tool)));
-        let tools = tools.collect();
-        Ok(Self { toolbox, agent, callees, tools })
+        let tools: BTreeMap<_, _> = tools.collect();
+        let long = LongTexts::new(agent.context_tokens(), |name| tools.contains_key(name));
+        let tool = long.tool();
+        let read_more = (tool.name.clone(), Offered { by: By::LongTexts, ..Offered::new(tool) });
+        Ok(Self { toolbox, agent, callees, tools, long, read_more })
     }
 
-    /// The tools as the model is told of them.
+    /// The tools as the model is told of them, and last the one to read on with.
     pub(super) fn specs(&self) -> Vec<ToolSpec> {
+        let (name, read_more) = &self.read_more;
         let spec = |(name, Offered { tool, .. }): (&String, &Offered)| ToolSpec {
             name: name.clone(),
             description: tool.description.clone(),
             input_schema: tool.input_schema.clone(),
         };
-        self.tools.iter().map(spec).collect()
+        self.tools.iter().chain([(name, read_more)]).map(spec).collect()
+    }
+
+    /// Whether the last of [`Bench::specs`] is to be offered: once a text was shown cut.
+    pub(super) fn offers_read_more(&self) -> bool {
+        self.long.is_offered()
     }
 
     /// Runs a reply's calls side by side. The results are in the order of the calls.
@@ -130,12 +156,18 @@ impl Bench {
         calls: &[ToolCall],
     ) -> Result<Vec<String>, Failure> {
         let of_agents = calls.iter().filter(|call| self.is_of_agent(call)).count();
-        let share = self.callees.share(of_agents);
+        let room = Room {
+            shown_bytes: self.long.shown_bytes(calls.len()),
+            share: self.callees.share(of_agents),
+        };
         let steps = calls
             .iter()
             .enumerate()
-            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, share));
-        join_all(steps).await.into_iter().collect()
+            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, room));
+        let results: Result<Vec<_>, _> = join_all(steps).await.into_iter().collect();
+        // Together, and not each when it ends: what the next turn can read on must not depend on
+        // which call was faster.
+        results.map(|results| self.long.show(results))
     }
 
     fn is_of_agent(&self, call: &ToolCall) -> bool {
@@ -147,25 +179,27 @@ impl Bench {
         turn: &Context,
         step: String,
         call: &ToolCall,
-        share: Share,
+        room: Room,
     ) -> Result<String, Failure> {
-        let text = match self.check(call) {
+        match self.check(call) {
             Ok((offered, arguments)) => {
                 let call = Call { turn, step, call, arguments: &arguments };
                 match offered.by {
                     By::Server => server::call(self, call, &offered.tool).await,
                     By::BuiltIn(built_in) => built_in.call(call).await,
-                    By::Agent => self.callees.call(call, &offered.tool.name, share).await,
+                    By::Agent => self.callees.call(call, &offered.tool.name, room.share).await,
+                    By::LongTexts => self.long.read_on(call, room.shown_bytes).await,
                 }
             }
             Err(complaint) => refuse(turn, step, call, complaint).await,
-        };
-        text.map(|text| shown(&text))
+        }
     }
 
     /// Finds the tool and reads the arguments, or says what is wrong with the call.
     fn check(&self, call: &ToolCall) -> Result<(&Offered, Payload), String> {
-        let Some(offered) = self.tools.get(&call.name) else {
+        let (name, read_more) = &self.read_more;
+        let read_more = (call.name == *name && self.long.is_offered()).then_some(read_more);
+        let Some(offered) = self.tools.get(&call.name).or(read_more) else {
             let names: Vec<_> = self.tools.keys().map(String::as_str).collect();
             return Err(format!(
                 "There is no tool {:?}. The tools are: {}.",
@@ -223,14 +257,4 @@ async fn refuse(
         .retry(RetryPolicy::none())
         .run(|_| std::future::ready(Ok(complaint.clone())))
         .await
-}
-
-/// A tool's text as the model sees it: cut where it is very long. The journal keeps all of it.
-fn shown(text: &str) -> String {
-    let max = limits::TOOL_TEXT_SHOWN_BYTES;
-    if text.len() <= max {
-        return text.to_owned();
-    }
-    let cut = text.floor_char_boundary(max);
-    format!("{}\n[cut: the first {cut} of {} bytes]", &text[..cut], text.len())
 }

@@ -10,20 +10,20 @@ use super::events::{head, runner_id};
 use super::fault::Fault;
 use super::liveness::Liveness;
 use super::writer::Tx;
-use crate::journal::{Error, Lease, RunnerId, TaskId, Wake};
+use crate::journal::{Error, Lease, Renewal, RunnerId, TaskId, Wake};
 
-/// See [`Store::renew`](crate::journal::Store::renew). `true` for a runner that was not known.
+/// See [`Store::renew`](crate::journal::Store::renew).
 pub(super) fn renew(
     tx: &Tx<'_>,
     liveness: &Liveness,
     runner: RunnerId,
     until_ms: i64,
-) -> Result<bool, Fault> {
+) -> Result<Renewal, Fault> {
     let stored = params![runner.bits().cast_signed(), until_ms];
     let known =
         tx.prepare_cached("UPDATE runners SET until_ms = ?2 WHERE id = ?1")?.execute(stored)?;
     if known > 0 {
-        return Ok(false);
+        return Ok(Renewal::Held);
     }
     liveness.hold(runner).map_err(|error| Error::Unavailable {
         operation: "write",
@@ -33,7 +33,7 @@ pub(super) fn renew(
         ),
     })?;
     tx.prepare_cached("INSERT INTO runners (id, until_ms) VALUES (?1, ?2)")?.execute(stored)?;
-    Ok(true)
+    Ok(Renewal::Afresh)
 }
 
 /// See [`Store::claim`](crate::journal::Store::claim).

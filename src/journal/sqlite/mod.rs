@@ -41,8 +41,8 @@ use self::liveness::Liveness;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    Created, End, Error, Filter, Lease, NewTask, Record, Result, RunnerId, Sent, Signal, Store,
-    Task, TaskId, Wake,
+    Created, End, Error, Filter, Lease, NewTask, Record, Renewal, Result, RunnerId, Sent, Signal,
+    Store, Task, TaskId, Wake,
 };
 use crate::limits;
 
@@ -148,15 +148,15 @@ impl Store for Sqlite {
         self.readers.read(move |db| tasks::list(db, &filter)).await
     }
 
-    async fn renew(&self, runner: RunnerId, until_ms: i64) -> Result<()> {
+    async fn renew(&self, runner: RunnerId, until_ms: i64) -> Result<Renewal> {
         let liveness = Arc::clone(&self.liveness);
-        let new =
+        let renewal =
             self.writer.write(move |tx| leases::renew(tx, &liveness, runner, until_ms)).await?;
-        if new {
+        if renewal == Renewal::Afresh {
             // Whoever runs tasks is about to commit often; whoever only looks is not.
             self.writer.warm_up();
         }
-        Ok(())
+        Ok(renewal)
     }
 
     async fn claim(

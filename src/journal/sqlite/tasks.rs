@@ -26,6 +26,7 @@ pub(super) fn first_record(task: &NewTask) -> Record {
             definition: task.definition.clone(),
             seed: task.seed,
             parent: task.parent.clone(),
+            deadline: task.deadline.clone(),
         },
     }
 }

@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::seam;
 use super::wire::Handed;
 use crate::limits;
 use crate::mcp::head;
@@ -165,7 +166,7 @@ impl Transport<RoleClient> for ChildTransport {
                 () = async { self.deaf.cancelled().await; sleep(patience).await } => Ok(None),
             };
             match line {
-                Ok(Some(Line::Whole(line))) => match serde_json::from_slice(&line) {
+                Ok(Some(Line::Whole(line))) => match read(&line) {
                     Ok(message) => return Some(message),
                     Err(error) => {
                         tracing::debug!(%error, "a line on a tool server's stdout is no message");
@@ -196,6 +197,13 @@ impl Transport<RoleClient> for ChildTransport {
 
     fn close(&mut self) -> impl Future<Output = io::Result<()>> + Send {
         self.stop()
+    }
+}
+
+fn read(line: &[u8]) -> serde_json::Result<RxJsonRpcMessage<RoleClient>> {
+    match std::str::from_utf8(line).ok().and_then(seam::keep) {
+        Some(kept) => serde_json::from_value(kept),
+        None => serde_json::from_slice(line),
     }
 }
 

@@ -1,166 +1,51 @@
 //! One connection to one tool server: opened, used by many tasks at once, closed.
 
 use std::collections::HashMap;
-use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::RoleClient;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CancelledNotificationParam, ClientCapabilities,
-    ClientConfig, ClientRequest, ErrorCode, Implementation, JsonObject, MetaObject,
-    PaginatedRequestParams, ProtocolVersion, RequestId, RequestMetaObject,
+    CallToolRequest, CallToolRequestParams, CancelledNotificationParam, ClientRequest,
+    CustomRequest, ErrorCode, JsonObject, MetaObject, PaginatedRequestParams, ProtocolVersion,
+    RequestId, RequestMetaObject, ServerPeerInfo, ServerResult,
 };
-use rmcp::service::{
-    ClientInitializeError, ClientLifecycleMode, ClientServiceExt, Peer, PeerRequestOptions,
-    RunningService, ServiceError,
-};
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::transport::{StreamableHttpClientTransport, Transport};
-use serde_json::Value;
-use tokio::process::Command;
+use rmcp::service::{Peer, PeerRequestOptions, RunningService, ServiceError};
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::child::{ChildTransport, LastWords};
-use super::outcome::{Fate, fate, output, refusal, transport_fate};
-use super::wire::{Handed, Wire};
-use super::{Timeouts, tools};
-use crate::agent::{ServerConfig, Tool, ToolOutput};
-use crate::journal::{Failure, Payload};
+use super::child::LastWords;
+use super::desk::{Client, Desk};
+use super::http::Session;
+use super::outcome::{Fate, called, fate};
+use super::wire::Handed;
+use super::{Timeouts, seam, tools};
+use crate::agent::{Called, Invocation, TaskDialect, Tool};
+use crate::journal::Failure;
 use crate::limits;
 use crate::mcp::IDEMPOTENCY_KEY;
 
 /// A server that has shaken hands.
 pub(super) struct Connection {
-    server: String,
-    peer: Peer<RoleClient>,
+    pub(super) server: String,
+    pub(super) peer: Peer<RoleClient>,
     /// Taken when the connection is closed; dropping it closes too, without waiting.
-    running: Mutex<Option<RunningService<RoleClient, ClientConfig>>>,
+    pub(super) running: Mutex<Option<RunningService<RoleClient, Client>>>,
+    /// The session over HTTP, where the protocol has them.
+    pub(super) session: Arc<Session>,
+    /// The questions of the server's tasks.
+    pub(super) desk: Desk,
+    /// Requests for the results of tasks that wait for input, which are open for their questions.
+    pub(super) results: Mutex<HashMap<String, AbortOnDropHandle<()>>>,
     /// Cancelled once nothing more can be received.
-    ended: CancellationToken,
-    words: Option<Arc<LastWords>>,
-    timeouts: Timeouts,
+    pub(super) ended: CancellationToken,
+    pub(super) words: Option<Arc<LastWords>>,
+    pub(super) timeouts: Timeouts,
 }
 
 impl Connection {
-    /// Starts or reaches the server and shakes hands. The configuration is already expanded.
-    ///
-    /// # Errors
-    /// Transient where another try may find the server up.
-    pub(super) async fn open(
-        server: String,
-        config: ServerConfig,
-        timeouts: Timeouts,
-    ) -> Result<Self, Failure> {
-        // `initialize` first: older servers know nothing else, and some exit at anything else.
-        // A server that has given it up says so, and is asked again in the newer way.
-        match Self::attempt(&server, &config, timeouts, ClientLifecycleMode::Initialize).await {
-            Err(Refusal::Handshake) => {}
-            Err(Refusal::Failed(failure)) => return Err(failure),
-            Ok(connection) => return Ok(connection),
-        }
-        let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
-        let newer = ClientLifecycleMode::Discover { preferred_versions };
-        Self::attempt(&server, &config, timeouts, newer).await.map_err(|refusal| match refusal {
-            Refusal::Failed(failure) => failure,
-            Refusal::Handshake => Failure::is_final(format!(
-                "tool server {server:?} speaks no version of MCP that relight does"
-            )),
-        })
-    }
-
-    async fn attempt(
-        server: &str,
-        config: &ServerConfig,
-        timeouts: Timeouts,
-        lifecycle: ClientLifecycleMode,
-    ) -> Result<Self, Refusal> {
-        match config {
-            ServerConfig::Stdio { command, args, env, cwd } => {
-                let mut program = Command::new(command);
-                program.args(args).envs(env);
-                if let Some(cwd) = cwd {
-                    program.current_dir(cwd);
-                }
-                let (transport, words) = ChildTransport::spawn(server, program)
-                    .map_err(|error| cannot_start(server, command, cwd.as_deref(), &error))?;
-                Self::shake_hands(server, transport, Some(words), timeouts, lifecycle).await
-            }
-            ServerConfig::Http { url, headers } => {
-                // TLS needs one process-wide; whoever was first has set it.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                let headers = headers
-                    .iter()
-                    .map(|(name, value)| header(server, name, value))
-                    .collect::<Result<HashMap<_, _>, _>>()?;
-                let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
-                    .custom_headers(headers)
-                    .max_sse_event_size(limits::MESSAGE_MAX_BYTES)
-                    .max_json_response_size(limits::MESSAGE_MAX_BYTES);
-                let transport = StreamableHttpClientTransport::from_config(config);
-                Self::shake_hands(server, transport, None, timeouts, lifecycle).await
-            }
-        }
-    }
-
-    async fn shake_hands<T: Transport<RoleClient> + 'static>(
-        server: &str,
-        transport: T,
-        words: Option<Arc<LastWords>>,
-        timeouts: Timeouts,
-        lifecycle: ClientLifecycleMode,
-    ) -> Result<Self, Refusal> {
-        let ended = CancellationToken::new();
-        let wire = Wire::new(transport, ended.clone());
-        let patience = Duration::from_millis(timeouts.start_ms);
-        let what = format!("tool server {server:?} cannot be used");
-        let said = async || match &words {
-            Some(words) => words.tell().await,
-            None => String::new(),
-        };
-        match timeout(patience, identity().serve_with_lifecycle(wire, lifecycle)).await {
-            Ok(Ok(running)) => Ok(Self {
-                server: server.to_owned(),
-                peer: running.peer().clone(),
-                running: Mutex::new(Some(running)),
-                ended,
-                words,
-                timeouts,
-            }),
-            Ok(Err(ClientInitializeError::JsonRpcError(error)))
-                if matches!(
-                    error.code,
-                    ErrorCode::METHOD_NOT_FOUND | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
-                ) =>
-            {
-                Err(Refusal::Handshake)
-            }
-            Ok(Err(error)) => {
-                let fate = match &error {
-                    ClientInitializeError::JsonRpcError(error) => Fate::Refused(refusal(error)),
-                    ClientInitializeError::ConnectionClosed(_) => {
-                        Fate::Unknown("it ended before it had shaken hands".to_owned())
-                    }
-                    ClientInitializeError::TransportError { error, .. } => {
-                        transport_fate(error.error.as_ref())
-                    }
-                    error => Fate::Refused(error.to_string()),
-                };
-                let mut failure = fate.of_read(&what);
-                failure.message.push_str(&said().await);
-                Err(Refusal::Failed(failure))
-            }
-            Err(_) => Err(Refusal::Failed(Failure::transient(format!(
-                "{what}: it has not shaken hands within {} s; does it speak MCP?{}",
-                timeouts.start_ms.div_ceil(1000),
-                said().await
-            )))),
-        }
-    }
-
     /// Whether it can still be used.
     pub(super) fn is_alive(&self) -> bool {
         !self.ended.is_cancelled() && !self.peer.is_transport_closed()
@@ -207,50 +92,142 @@ impl Connection {
         )))
     }
 
+    /// What the server has told about itself.
+    fn info(&self) -> Option<Arc<ServerPeerInfo>> {
+        self.peer.peer_info()
+    }
+
+    /// Whether the server has the Tasks extension, and the protocol was negotiated that is before it.
+    pub(super) fn has_newer_tasks(&self) -> bool {
+        self.info().is_some_and(|info| {
+            info.capabilities.supports_tasks() && info.protocol_version.has_initialize()
+        })
+    }
+
+    /// Whether the protocol is the one in which a client asks for tasks.
+    fn asks_for_tasks(&self) -> bool {
+        self.info().is_some_and(|info| info.protocol_version == ProtocolVersion::V_2025_11_25)
+    }
+
     /// Calls a tool once. Dropping the future sends the server `notifications/cancelled`.
-    pub(super) async fn call(
+    pub(super) async fn call(&self, call: &Invocation<'_>) -> Result<Called, Failure> {
+        let what = format!("tool {:?} of server {:?}", call.tool, self.server);
+        let makes_tasks = self.info().is_some_and(|info| seam::makes_tasks(&info.capabilities));
+        let as_task = call.as_task && self.asks_for_tasks() && makes_tasks;
+        match self.call_once(call, as_task, &what).await {
+            // Refused before anything was done, as is a tool that must be called as a task.
+            Err(CallError::Unmade(_)) if !as_task && self.asks_for_tasks() => {
+                self.call_once(call, true, &what).await
+            }
+            outcome => outcome,
+        }
+        .map_err(|error| match error {
+            CallError::Unmade(failure) | CallError::Failed(failure) => failure,
+        })
+    }
+
+    async fn call_once(
         &self,
-        tool: &str,
-        arguments: &Payload,
-        idempotency_key: &str,
-    ) -> Result<ToolOutput, Failure> {
-        let what = format!("tool {tool:?} of server {:?}", self.server);
-        let arguments: JsonObject = arguments.read().map_err(|error| {
+        call: &Invocation<'_>,
+        as_task: bool,
+        what: &str,
+    ) -> Result<Called, CallError> {
+        let arguments: JsonObject = call.arguments.read().map_err(|error| {
             Failure::is_final(format!("{what}: the arguments are no JSON object ({error})"))
         })?;
         let handed = Handed::default();
-        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let mut request = CallToolRequest::new(params);
-        request.extensions.insert(handed.clone());
-        let request = ClientRequest::CallToolRequest(request);
+        let request = if as_task {
+            let params = json!({"name": call.tool, "arguments": arguments, "task": {}});
+            let mut request = CustomRequest::new("tools/call", Some(params));
+            request.extensions.insert(handed.clone());
+            ClientRequest::CustomRequest(request)
+        } else {
+            let params = CallToolRequestParams::new(call.tool.to_owned()).with_arguments(arguments);
+            let mut request = CallToolRequest::new(params);
+            request.extensions.insert(handed.clone());
+            ClientRequest::CallToolRequest(request)
+        };
         let mut meta = MetaObject::new();
-        meta.insert(IDEMPOTENCY_KEY.to_owned(), Value::from(idempotency_key));
+        meta.insert(IDEMPOTENCY_KEY.to_owned(), Value::from(call.idempotency_key));
         let options = PeerRequestOptions::no_options().with_meta(RequestMetaObject::from(meta));
+        let patience = Duration::from_millis(self.timeouts.call_ms);
+        let failure = match self.request_with(request, options, patience).await {
+            Some(Ok(result)) => {
+                let mut called = called(result, &self.server, what)?;
+                if let Called::Task { task } = &mut called
+                    && task.dialect == TaskDialect::Experimental
+                {
+                    task.session = self.session.id();
+                    self.session.keep();
+                }
+                return Ok(called);
+            }
+            Some(Err(error)) => {
+                let unmade = matches!(&error, ServiceError::McpError(error) if error.code == ErrorCode::METHOD_NOT_FOUND);
+                let failure = self.told(fate(&error, handed.over()).of_call(what)).await;
+                if unmade {
+                    return Err(CallError::Unmade(failure));
+                }
+                failure
+            }
+            None => {
+                let why = format!("no answer within {} s", self.timeouts.call_ms.div_ceil(1000));
+                Fate::Unknown(why).of_call(what)
+            }
+        };
+        Err(failure.into())
+    }
 
-        let sent = self.peer.send_cancellable_request(request, options).await;
-        let handle = match sent {
+    /// Makes a request; `None` is no answer in time. Dropping the future, or giving up, sends the
+    /// server `notifications/cancelled`.
+    pub(super) async fn request(
+        &self,
+        request: ClientRequest,
+        patience: Duration,
+    ) -> Option<Result<ServerResult, ServiceError>> {
+        self.request_with(request, PeerRequestOptions::no_options(), patience).await
+    }
+
+    async fn request_with(
+        &self,
+        request: ClientRequest,
+        options: PeerRequestOptions,
+        patience: Duration,
+    ) -> Option<Result<ServerResult, ServiceError>> {
+        let handle = match self.peer.send_cancellable_request(request, options).await {
             Ok(handle) => handle,
-            Err(error) => return Err(self.told(fate(&error, handed.over()).of_call(&what)).await),
+            Err(error) => return Some(Err(error)),
         };
         let guard = CancelOnDrop { peer: self.peer.clone(), id: Some(handle.id.clone()) };
         let result = tokio::select! {
             biased;
             result = handle.await_response() => result,
             () = self.ended.cancelled() => Err(ServiceError::TransportClosed),
-            () = tokio::time::sleep(Duration::from_millis(self.timeouts.call_ms)) => {
-                let why = format!("no answer within {} s", self.timeouts.call_ms.div_ceil(1000));
-                return Err(Fate::Unknown(why).of_call(&what));
-            }
+            () = tokio::time::sleep(patience) => return None,
         };
         guard.disarm();
-        match result {
-            Ok(result) => output(result, &what),
-            Err(error) => Err(self.told(fate(&error, handed.over()).of_call(&what)).await),
+        Some(result)
+    }
+
+    /// Keeps a request for a task's result open, for as long as the server does.
+    pub(super) fn keep_result_open(&self, task: &str, request: impl FnOnce() -> ClientRequest) {
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        results.retain(|_, open| !open.is_finished());
+        if results.contains_key(task) {
+            return;
         }
+        let (peer, request) = (self.peer.clone(), request());
+        let open = tokio::spawn(async move {
+            // The result itself is asked for once the task has ended.
+            if let Err(error) = peer.send_request(request).await {
+                tracing::debug!(%error, "a request for a task's result was lost");
+            }
+        });
+        results.insert(task.to_owned(), AbortOnDropHandle::new(open));
     }
 
     /// The failure with the server's last words, where it is a program that has ended.
-    async fn told(&self, mut failure: Failure) -> Failure {
+    pub(super) async fn told(&self, mut failure: Failure) -> Failure {
         if let Some(words) = &self.words
             && !self.is_alive()
         {
@@ -270,14 +247,14 @@ impl Connection {
     }
 }
 
-/// Why a handshake failed.
-enum Refusal {
-    /// The server has no such handshake, and may have the other one.
-    Handshake,
+/// Why a call did not lead to anything.
+enum CallError {
+    /// The server has no such method, or not in this way.
+    Unmade(Failure),
     Failed(Failure),
 }
 
-impl From<Failure> for Refusal {
+impl From<Failure> for CallError {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
@@ -312,43 +289,3 @@ impl Drop for CancelOnDrop {
 }
 
 const CANCEL_REASON: &str = "the task was cancelled, or its process stops";
-
-/// Who we say we are. No extension is declared: tasks and questions of tool servers are not
-/// followed, and a server must not answer with them then.
-fn identity() -> ClientConfig {
-    let name = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    ClientConfig::new(ClientCapabilities::default(), name)
-        .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
-}
-
-fn cannot_start(server: &str, command: &str, cwd: Option<&str>, error: &io::Error) -> Failure {
-    let what = format!("tool server {server:?} cannot be started");
-    // A missing directory is reported as if the program were missing.
-    if let Some(cwd) = cwd
-        && !Path::new(cwd).is_dir()
-    {
-        return Failure::is_final(format!("{what}: its working directory {cwd:?} does not exist"));
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound => Failure::is_final(format!(
-            "{what}: there is no program {command:?}; install it, or give its full path as \
-             \"command\""
-        )),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => {
-            Failure::is_final(format!("{what}: {command:?} cannot be executed ({error})"))
-        }
-        _ => Failure::transient(format!("{what}: {error}")),
-    }
-}
-
-fn header(server: &str, name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure> {
-    let bad = |what: &str| {
-        Failure::is_final(format!(
-            "tool server {server:?}: the {what} of header {name:?} is not one that HTTP takes"
-        ))
-    };
-    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name"))?;
-    let mut value = HeaderValue::from_str(value).map_err(|_| bad("value"))?;
-    value.set_sensitive(true);
-    Ok((header, value))
-}

@@ -10,13 +10,18 @@
 
 mod child;
 mod connection;
+mod desk;
 mod expand;
+mod http;
+mod opening;
 mod outcome;
+mod seam;
+mod tasks;
 mod tools;
 mod wire;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -25,7 +30,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::connection::Connection;
 use self::expand::{Env, expand};
-use crate::agent::{Invocation, ServerConfig, Servers, Tool, ToolOutput, Toolbox};
+use crate::agent::{
+    Called, Invocation, RemoteTask, ServerConfig, Servers, TaskNews, Tool, Toolbox,
+};
+use crate::durable::{Answer, Look};
 use crate::journal::Failure;
 use crate::limits;
 
@@ -46,6 +54,15 @@ impl Default for Timeouts {
 
 type Opening = Shared<BoxFuture<'static, Result<Arc<Connection>, Failure>>>;
 
+/// What is connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Target {
+    server: String,
+    config: ServerConfig,
+    /// A session that another process has begun, and that has a task in it.
+    session: Option<String>,
+}
+
 /// The connections to all tool servers, shared by all tasks.
 ///
 /// A server is started at its first use, and again at the next use after it has died. Two agents
@@ -54,7 +71,9 @@ pub struct Downstream {
     env: Arc<Env>,
     timeouts: Timeouts,
     /// The newest attempt at each, done or not.
-    pool: Mutex<HashMap<(String, ServerConfig), Opening>>,
+    pool: Mutex<HashMap<Target, Opening>>,
+    /// Sessions of others that could not be taken up.
+    gone: Mutex<HashSet<String>>,
     stopping: CancellationToken,
 }
 
@@ -69,15 +88,15 @@ impl Downstream {
         env: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
         timeouts: Timeouts,
     ) -> Self {
-        let (pool, stopping) = Default::default();
-        Self { env: Arc::new(env), timeouts, pool, stopping }
+        let (pool, gone, stopping) = Default::default();
+        Self { env: Arc::new(env), timeouts, pool, gone, stopping }
     }
 
     /// Closes all connections, and stops and reaps the servers that are programs. Calls in flight
     /// are lost; later ones are refused.
     pub async fn close(&self) {
         self.stopping.cancel();
-        let pool = std::mem::take(&mut *self.pool.lock().unwrap_or_else(PoisonError::into_inner));
+        let pool = std::mem::take(&mut *self.pool());
         join_all(pool.into_values().map(|opening| async {
             if let Ok(connection) = opening.await {
                 connection.close().await;
@@ -86,20 +105,74 @@ impl Downstream {
         .await;
     }
 
-    /// The live connection to a server: the one there is, the one being opened, or a new one.
-    async fn connection(
+    /// The connection that calls go over.
+    async fn to_call(&self, servers: &Servers, server: &str) -> Result<Arc<Connection>, Failure> {
+        self.connection(Target::new(servers, server)?).await
+    }
+
+    /// The connection over which a task can be found again.
+    async fn to_follow(
         &self,
-        server: &str,
-        config: &ServerConfig,
+        servers: &Servers,
+        task: &RemoteTask,
     ) -> Result<Arc<Connection>, Failure> {
-        let key = (server.to_owned(), config.clone());
+        let target = Target::new(servers, &task.server)?;
+        let Some(session) = task.session.clone().filter(|session| !self.is_gone(session)) else {
+            return self.connection(target).await;
+        };
+        let ours = self.pool().get(&target).and_then(|opening| opening.peek().cloned());
+        if let Some(Ok(connection)) = ours
+            && connection.is_alive()
+            && connection.session.id().as_ref() == Some(&session)
+        {
+            return Ok(connection);
+        }
+        let taken_up = self.connection(Target { session: Some(session), ..target }).await;
+        if taken_up.is_err() {
+            self.is_of_no_use(task);
+        }
+        taken_up
+    }
+
+    /// Makes a note of a session of another process over which a request has failed: its task is looked
+    /// for over our own connection from then on.
+    fn note<T>(
+        &self,
+        task: &RemoteTask,
+        connection: &Connection,
+        outcome: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if outcome.is_err() && connection.session.is_taken_up() {
+            self.is_of_no_use(task);
+        }
+        outcome
+    }
+
+    fn is_of_no_use(&self, task: &RemoteTask) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if gone.len() == limits::GONE_SESSIONS {
+            gone.clear();
+        }
+        gone.extend(task.session.clone());
+    }
+
+    fn is_gone(&self, session: &str) -> bool {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).contains(session)
+    }
+
+    fn pool(&self) -> MutexGuard<'_, HashMap<Target, Opening>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The live connection to a server: the one there is, the one being opened, or a new one.
+    async fn connection(&self, target: Target) -> Result<Arc<Connection>, Failure> {
         let opening = {
-            let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-            match pool.get(&key) {
+            let mut pool = self.pool();
+            match pool.get(&target) {
                 Some(opening) if usable(opening) => opening.clone(),
                 _ => {
-                    let opening = self.open(server, config)?;
-                    pool.insert(key, opening.clone());
+                    let opening = self.open(&target)?;
+                    pool.insert(target, opening.clone());
                     opening
                 }
             }
@@ -108,18 +181,24 @@ impl Downstream {
     }
 
     /// Begins to open a connection. It goes on whoever waits: half-started servers are of no use.
-    fn open(&self, server: &str, config: &ServerConfig) -> Result<Opening, Failure> {
+    fn open(&self, target: &Target) -> Result<Opening, Failure> {
+        let Target { server, config, session } = target.clone();
         if self.stopping.is_cancelled() {
-            return Err(stopping(server));
+            return Err(stopping(&server));
         }
-        let name = server.to_owned();
-        let config = expand(server, config, &*self.env)?;
-        let opening = Connection::open(name.clone(), config, self.timeouts);
+        let config = expand(&server, &config, &*self.env)?;
+        let (name, timeouts) = (server.clone(), self.timeouts);
+        let opening = async move {
+            match session {
+                None => Connection::open(name, config, timeouts).await,
+                Some(session) => Connection::take_up(name, config, timeouts, session).await,
+            }
+        };
         let token = self.stopping.clone();
         let task = tokio::spawn(async move {
             match token.run_until_cancelled(opening).await {
                 Some(connection) => connection.map(Arc::new),
-                None => Err(stopping(&name)),
+                None => Err(stopping(&server)),
             }
         });
         let opening = async {
@@ -128,6 +207,18 @@ impl Downstream {
             })
         };
         Ok(opening.boxed().shared())
+    }
+}
+
+impl Target {
+    fn new(servers: &Servers, server: &str) -> Result<Self, Failure> {
+        let config = servers.get(server).ok_or_else(|| {
+            Failure::is_final(format!(
+                "there is no tool server {server:?}; the agent has: {}",
+                servers.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+            ))
+        })?;
+        Ok(Self { server: server.to_owned(), config: config.clone(), session: None })
     }
 }
 
@@ -148,9 +239,7 @@ fn stopping(server: &str) -> Failure {
 impl Toolbox for Downstream {
     async fn list(&self, servers: &Servers) -> Result<Vec<Tool>, Failure> {
         let lists = join_all(
-            servers
-                .iter()
-                .map(async |(server, config)| self.connection(server, config).await?.list().await),
+            servers.keys().map(async |server| self.to_call(servers, server).await?.list().await),
         )
         .await;
         let mut tools = Vec::new();
@@ -160,15 +249,33 @@ impl Toolbox for Downstream {
         Ok(tools)
     }
 
-    async fn call(&self, call: Invocation<'_>) -> Result<ToolOutput, Failure> {
-        let Invocation { servers, server, tool, arguments, idempotency_key } = call;
-        let Some(config) = servers.get(server) else {
-            return Err(Failure::is_final(format!(
-                "there is no tool server {server:?}; the agent has: {}",
-                servers.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-            )));
-        };
-        let connection = self.connection(server, config).await?;
-        connection.call(tool, arguments, idempotency_key).await
+    async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
+        self.to_call(call.servers, call.server).await?.call(&call).await
+    }
+
+    async fn look(
+        &self,
+        servers: &Servers,
+        task: &RemoteTask,
+        answered: &[String],
+    ) -> Result<Look<TaskNews>, Failure> {
+        let connection = self.to_follow(servers, task).await?;
+        self.note(task, &connection, connection.look(task, answered).await)
+    }
+
+    async fn answer(
+        &self,
+        servers: &Servers,
+        task: &RemoteTask,
+        key: &str,
+        answer: &Answer,
+    ) -> Result<(), Failure> {
+        let connection = self.to_follow(servers, task).await?;
+        self.note(task, &connection, connection.answer(task, key, answer).await)
+    }
+
+    async fn cancel(&self, servers: &Servers, task: &RemoteTask) -> Result<(), Failure> {
+        let connection = self.to_follow(servers, task).await?;
+        self.note(task, &connection, connection.cancel(task).await)
     }
 }

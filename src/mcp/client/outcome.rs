@@ -11,7 +11,8 @@ use rmcp::transport::streamable_http_client::{
     AuthRequiredError, HttpStatusError, InsufficientScopeError, StreamableHttpError,
 };
 
-use crate::agent::ToolOutput;
+use super::tasks::{created_experimental, created_extension};
+use crate::agent::{Called, ToolOutput};
 use crate::journal::Failure;
 use crate::limits;
 
@@ -143,26 +144,30 @@ fn root(error: &(dyn StdError + 'static)) -> String {
     innermost.to_string()
 }
 
-/// A tool's answer as the model is to see it.
-pub(super) fn output(result: ServerResult, what: &str) -> Result<ToolOutput, Failure> {
-    let result = match result {
-        ServerResult::CallToolResult(result) => result,
+/// What a call led to: the tool's answer, or a task of the server.
+pub(super) fn called(result: ServerResult, server: &str, what: &str) -> Result<Called, Failure> {
+    let task = match result {
+        ServerResult::CallToolResult(result) => return output(result, what).map(Called::Output),
         // Some servers leave out the content of a tool that says nothing.
-        ServerResult::EmptyResult(_) | ServerResult::TaskAckResult(_) => CallToolResult::default(),
-        ServerResult::CreateTaskResult(created) => {
-            return Err(Failure::is_final(format!(
-                "{what}: the server answered with its own task {}, and relight does not follow \
-                 tasks of tool servers yet; the tool is running there",
-                created.task.task_id
-            )));
+        ServerResult::EmptyResult(_) | ServerResult::TaskAckResult(_) => {
+            return output(CallToolResult::default(), what).map(Called::Output);
         }
+        ServerResult::CreateTaskResult(created) => Some(created_extension(server, created)),
+        ServerResult::CustomResult(created) => created_experimental(server, &created.0),
         ServerResult::InputRequiredResult(_) => {
             return Err(Failure::is_final(format!(
-                "{what}: the tool asks for input, which relight does not pass on yet"
+                "{what}: the tool asks for input before it begins, which relight does not pass on; \
+                 nothing was done"
             )));
         }
-        _ => return Err(fate(&ServiceError::UnexpectedResponse, true).of_call(what)),
+        _ => None,
     };
+    let task = task.ok_or_else(|| fate(&ServiceError::UnexpectedResponse, true).of_call(what))?;
+    Ok(Called::Task { task })
+}
+
+/// A tool's answer as the model is to see it.
+pub(super) fn output(result: CallToolResult, what: &str) -> Result<ToolOutput, Failure> {
     let mut parts: Vec<String> = result.content.iter().map(shown).collect();
     if let Some(structured) = &result.structured_content
         && !result.content.iter().any(|block| matches!(block, ContentBlock::Text(_)))
@@ -217,7 +222,7 @@ mod tests {
 
     fn check(result: serde_json::Value, text: &str, is_error: bool) {
         let result: CallToolResult = serde_json::from_value(result).unwrap();
-        let output = output(ServerResult::CallToolResult(result), "call").unwrap();
+        let output = output(result, "call").unwrap();
         assert_eq!(output, ToolOutput { text: text.to_owned(), is_error });
     }
 
@@ -239,7 +244,7 @@ mod tests {
     fn an_answer_over_the_bound_is_a_failure() {
         let text = TextContent::new("x".repeat(limits::PAYLOAD_MAX_BYTES + 1));
         let result = CallToolResult::success(vec![ContentBlock::Text(text)]);
-        let failure = output(ServerResult::CallToolResult(result), "call").unwrap_err();
+        let failure = output(result, "call").unwrap_err();
         assert_eq!(failure.kind, FailureKind::Final);
         assert!(failure.message.contains("over the bound"), "{failure}");
     }

@@ -2,6 +2,7 @@
 
 use rmcp::model::ToolAnnotations;
 
+use super::seam;
 use crate::agent::Tool;
 use crate::journal::{Effect, Failure, Payload};
 
@@ -14,6 +15,7 @@ pub(super) fn translate(server: &str, tool: rmcp::model::Tool) -> Result<Tool, F
     Ok(Tool {
         server: server.to_owned(),
         effect: effect(tool.annotations.as_ref()),
+        as_task: seam::supports_tasks(&tool),
         name: tool.name.into_owned(),
         description: tool.description.map(Into::into),
         input_schema,

@@ -18,6 +18,7 @@ mod experimental;
 mod follow;
 mod http;
 mod listen;
+mod malformed;
 mod owner;
 mod plain;
 mod questions;

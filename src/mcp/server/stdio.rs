@@ -9,7 +9,7 @@ use std::io;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientRequest, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId, ServerResult,
+    ClientRequest, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::calls::Calls;
 use super::experimental::wire;
 use super::listen;
+use super::malformed::{self, Complaint};
 use crate::limits;
 use crate::mcp::head;
 use crate::mcp::lines::{Line, LineReader, LineWriter};
@@ -58,10 +59,6 @@ where
             wire::rename(&mut message);
             serde_json::from_value(message)?
         };
-        // rmcp takes a request whose params it cannot read for a notification, which has no answer.
-        if matches!(message, JsonRpcMessage::Notification(_)) && has_id(line) {
-            return Err(serde::de::Error::custom("a request's params are an object"));
-        }
         Ok(message)
     }
 
@@ -77,19 +74,24 @@ where
     /// The next message; `None` once the client has gone.
     async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
-            let complaint = match self.read.next().await {
+            let complaint: TxJsonRpcMessage<RoleServer> = match self.read.next().await {
                 Ok(Some(Line::Whole(line))) => match self.parse(&line) {
-                    Ok(message) => match self.pass(message) {
-                        Some(message) => return Some(message),
-                        None => continue,
+                    Ok(message) if !malformed::is_misread(&message, &line) => {
+                        match self.pass(message) {
+                            Some(message) => return Some(message),
+                            None => continue,
+                        }
+                    }
+                    _ => match malformed::complaint(&line, "a line of stdin") {
+                        Complaint { is_unasked: true, .. } => continue,
+                        Complaint { error, .. } => JsonRpcMessage::Error(error),
                     },
-                    Err(error) => complaint(&line, &error),
                 },
                 Ok(Some(Line::TooLong(head))) => {
                     let max_bytes = limits::MESSAGE_MAX_BYTES;
                     let why = format!("a message has at most {max_bytes} bytes; send less at once");
                     let error = ErrorData::invalid_request(why, None);
-                    Some(JsonRpcMessage::error(error, head::id(&head, "params")))
+                    JsonRpcMessage::error(error, head::id(&head, "params"))
                 }
                 Ok(None) => return None,
                 Err(error) => {
@@ -97,9 +99,7 @@ where
                     return None;
                 }
             };
-            if let Some(complaint) = complaint
-                && let Err(error) = self.write.write(complaint).await
-            {
+            if let Err(error) = self.write.write(complaint).await {
                 tracing::debug!(%error, "the client does not listen");
                 return None;
             }
@@ -158,25 +158,6 @@ where
         self.write.close().await;
         Ok(())
     }
-}
-
-fn has_id(line: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(line).is_ok_and(|message| message.get("id").is_some())
-}
-
-/// The answer to a line that is no message; `None` for a notification, which has no answer.
-fn complaint(line: &[u8], error: &serde_json::Error) -> Option<TxJsonRpcMessage<RoleServer>> {
-    let Ok(value) = serde_json::from_slice::<Value>(line) else {
-        let why = format!("a line of stdin is not JSON: {error}");
-        return Some(JsonRpcMessage::error(ErrorData::parse_error(why, None), None));
-    };
-    let id: Option<RequestId> =
-        value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
-    if id.is_none() && value.get("method").is_some() {
-        return None;
-    }
-    let why = "expected one JSON-RPC 2.0 message: an object with \"jsonrpc\": \"2.0\" and a method";
-    Some(JsonRpcMessage::error(ErrorData::invalid_request(why, None), id))
 }
 
 /// Whether rmcp takes this request as the end of the handshake: `initialize`, or the first request

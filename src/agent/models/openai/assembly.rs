@@ -95,7 +95,12 @@ impl Assembly {
     /// The reply. `turn` is its place in the conversation, from 1; ids that the server left out or
     /// gave twice are made from it, so that they are the same on every reading of this stream.
     pub(super) fn into_reply(self, turn: usize) -> Reply {
-        let Self { text, calls, finish, usage, model, mut extra } = self;
+        let Self { mut text, calls, finish, usage, model, mut extra } = self;
+        // A refusal is what the model has to say.
+        if let (true, Some(Value::String(refusal))) = (text.is_empty(), extra.get("refusal")) {
+            text.clone_from(refusal);
+            extra.remove("refusal");
+        }
         let mut taken: HashSet<String> = calls.iter().map(|call| call.id.clone()).collect();
         let mut given = HashSet::new();
         let mut fields = Map::new();

@@ -1,13 +1,18 @@
-//! Models behind OpenAI's chat completions: OpenAI, Azure, Ollama, vLLM, llama.cpp, OpenRouter.
+//! Models behind OpenAI's two APIs: OpenAI, Azure, Ollama, vLLM, llama.cpp, OpenRouter.
 //!
 //! ```text
-//! Request ── wire::Body ──> async-openai ── transport::Exchange ──> server
-//! Reply <── assembly <── wire::Chunk <── async-openai <── bytes, watched
+//! Request ──> chat, or responses ──> async-openai ── transport::Exchange ──> server
 //! ```
 //!
-//! Replies are always streamed, so that a stalled one is noticed. One call is one HTTP request.
+//! `chat` is what every such server has. `responses` can go on while nobody listens, and is what a
+//! call in flight at a crash is fetched by. One call is one HTTP request, unless the server refuses a
+//! parameter that can be left out.
 
 mod assembly;
+mod chat;
+mod refusals;
+mod responses;
+mod schema;
 mod target;
 mod transport;
 mod wire;
@@ -18,21 +23,19 @@ use std::time::Duration;
 use async_openai::Client;
 use async_openai::config::Config;
 use async_openai::error::OpenAIError;
-use async_openai::traits::RequestOptionsBuilder;
-use async_trait::async_trait;
-use futures_util::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
-use crate::agent::{Message, Model, Reply, Request};
+use crate::agent::{Outcome, Request};
 use crate::journal::{Failure, Hash};
 use crate::limits;
 
-use super::fault::Said;
-use assembly::Assembly;
+pub(super) use responses::Responses;
+
+use refusals::{Parameter, Refusals};
+use schema::Format;
 use target::Target;
-use transport::{Carried, Exchange};
-use wire::{Body, Chunk};
+use transport::{Carried, Exchange, Expects};
 
 /// Which server to ask, and how long to wait for it. `Debug` does not show the key.
 #[derive(Debug, Clone, Default)]
@@ -62,8 +65,14 @@ pub struct Timeouts {
     pub first_byte_ms: u64,
     /// From one byte of the reply to the next.
     pub stall_ms: u64,
-    /// For the whole call.
+    /// For the whole call, unless the server works on it in the background.
     pub call_ms: u64,
+    /// From one look at a background response to the next, the first time; it doubles from there.
+    pub poll_first_ms: u64,
+    /// The longest wait between two looks.
+    pub poll_max_ms: u64,
+    /// For a background response, from when it is first looked at.
+    pub background_ms: u64,
 }
 
 impl Default for Timeouts {
@@ -73,6 +82,9 @@ impl Default for Timeouts {
             first_byte_ms: limits::MODEL_FIRST_BYTE_MS,
             stall_ms: limits::MODEL_STALL_MS,
             call_ms: limits::MODEL_CALL_MS,
+            poll_first_ms: limits::MODEL_POLL_FIRST_MS,
+            poll_max_ms: limits::MODEL_POLL_MAX_MS,
+            background_ms: limits::MODEL_BACKGROUND_MS,
         }
     }
 }
@@ -83,6 +95,7 @@ pub struct OpenAi {
     http: reqwest::Client,
     target: Arc<Target>,
     timeouts: Timeouts,
+    refusals: Refusals,
 }
 
 impl OpenAi {
@@ -104,64 +117,41 @@ impl OpenAi {
             .map_err(|error| {
                 Failure::is_final(format!("cannot prepare HTTP for {target:?}: {error}"))
             })?;
-        Ok(Self { http, target, timeouts: config.timeouts })
+        Ok(Self { http, target, timeouts: config.timeouts, refusals: Refusals::default() })
     }
 
-    async fn attempt(&self, request: &Request) -> Result<Reply, Failure> {
-        let model = &request.model;
-        let exchange =
-            Exchange::new(self.http.clone(), self.timeouts, Arc::clone(&self.target), model);
+    /// A client for one request about this model, and what will be known of its exchange.
+    fn exchange(&self, model: &str, expects: Expects) -> (Exchange, Client<Arc<dyn Config>>) {
+        let (http, target) = (self.http.clone(), Arc::clone(&self.target));
+        let exchange = Exchange::new(http, self.timeouts, target, model, expects);
         let sent = exchange.clone();
         let service = tower::service_fn(move |request| sent.clone().send(request));
         let config: Arc<dyn Config> = Arc::<Target>::clone(&self.target);
-        let client = Client::build(self.http.clone(), config).with_http_service(service);
-        let body = Body::new(request, self.target.bounds_completion());
-        let mut chunks = client
-            .chat()
-            .header("idempotency-key", idempotency_key(request))
-            .map_err(|error| self.failure(error))?
-            .create_stream_byot::<_, Chunk>(&body)
-            .await
-            .map_err(|error| self.failure(error))?;
+        (exchange, Client::build(self.http.clone(), config).with_http_service(service))
+    }
 
-        let mut assembly = Assembly::default();
-        let mut garbled = None;
-        while let Some(chunk) = chunks.next().await {
-            match chunk {
-                Ok(mut chunk) => match chunk.error() {
-                    Some(error) => {
-                        let said = Said::of_json(&error);
-                        return Err(self.target.refused(model, said.status(), &said));
-                    }
-                    None => assembly.push(chunk),
-                },
-                Err(error) => {
-                    garbled = Some(self.failure(error));
-                    break;
-                }
-            }
-        }
-        // The message is whole once its end was announced, whatever became of the stream after it.
-        if assembly.finish_reason().is_none() {
-            if let Some(failure) = exchange.failure().or(garbled) {
-                return Err(failure);
-            }
-            if assembly.is_empty() || !exchange.is_done() {
-                return Err(self.target.cut(None));
-            }
-        }
-        if assembly.finish_reason() == Some("error") {
-            return Err(self.target.garbled(&"the server gave up in the middle of it"));
-        }
-        if assembly.has_nameless_call() {
-            return Err(self.target.garbled(&"it calls a tool without a name"));
-        }
-        let turn = 1 + request
-            .messages
-            .iter()
-            .filter(|message| matches!(message, Message::Assistant(_)))
-            .count();
-        Ok(assembly.into_reply(turn))
+    /// What comes of a call, within the bound on its time. No message of it shows the key.
+    async fn bounded(
+        &self,
+        model: &str,
+        call: impl Future<Output = Result<Outcome, Failure>>,
+    ) -> Result<Outcome, Failure> {
+        let call_ms = self.timeouts.call_ms;
+        let outcome = match timeout(Duration::from_millis(call_ms), call).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(self.target.endless(model, call_ms)),
+        };
+        outcome.map_err(|failure| self.target.without_key(failure))
+    }
+
+    /// The format of the answer that is wanted, unless the server is known not to take it.
+    fn format<'a>(&self, request: &'a Request) -> Option<Format<'a>> {
+        let refused = || self.refusals.holds(&Parameter::format_of(request));
+        Format::of(request.output_schema.as_ref()?).filter(|_| !refused())
+    }
+
+    fn too_long(&self, failure: Failure) -> Outcome {
+        Outcome::TooLong { too_long: self.target.without_key(failure).message }
     }
 
     fn failure(&self, error: OpenAIError) -> Failure {
@@ -176,18 +166,6 @@ impl OpenAi {
             }
             error => self.target.garbled(&error),
         }
-    }
-}
-
-#[async_trait]
-impl Model for OpenAi {
-    async fn call(&self, request: &Request) -> Result<Reply, Failure> {
-        let call_ms = self.timeouts.call_ms;
-        let replied = match timeout(Duration::from_millis(call_ms), self.attempt(request)).await {
-            Ok(replied) => replied,
-            Err(_elapsed) => Err(self.target.endless(&request.model, call_ms)),
-        };
-        replied.map_err(|failure| self.target.without_key(failure))
     }
 }
 

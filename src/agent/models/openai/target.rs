@@ -66,9 +66,8 @@ impl Target {
         Ok(Self { base, key, authorization, shown })
     }
 
-    /// Whether the bound on a reply is to be sent as `max_completion_tokens`: OpenAI and Azure
-    /// refuse the older name for their newer models.
-    pub(super) fn bounds_completion(&self) -> bool {
+    /// Whether it is OpenAI itself, or Azure, which differ from others' servers.
+    pub(super) fn is_openai(&self) -> bool {
         let host = self.base.host_str().unwrap_or_default();
         host.ends_with(".openai.com") || host.ends_with(".azure.com")
     }
@@ -103,8 +102,8 @@ impl Target {
                  ({what}{words}): check the model's name and OPENAI_BASE_URL"
             )),
             Some(200..300) => Failure::is_final(format!(
-                "{shown} did not answer with a stream of chat completion chunks ({what}{words}): \
-                 check OPENAI_BASE_URL, which usually ends in /v1"
+                "{shown} does not answer as an OpenAI-compatible API ({what}{words}): check \
+                 OPENAI_BASE_URL, which usually ends in /v1"
             )),
             Some(status) if is_transient(status) => {
                 Failure::transient(format!("model {model:?} at {shown}: {what}{words}"))
@@ -116,6 +115,37 @@ impl Target {
                 "model {model:?} at {shown} refuses the request: {what}{words}"
             )),
         }
+    }
+
+    /// A response that the server worked on has ended with this error.
+    pub(super) fn failed(&self, model: &str, said: &Said) -> Failure {
+        let words = if said.message.is_empty() { "it does not say why" } else { &said.message };
+        let message = format!("model {model:?} at {}: the response failed: {words}", self.shown);
+        if said.passes() { Failure::transient(message) } else { Failure::is_final(message) }
+    }
+
+    /// A response was stopped, and not by the task that it is for.
+    pub(super) fn cancelled(&self, model: &str) -> Failure {
+        Failure::transient(format!(
+            "model {model:?} at {}: the response was cancelled there",
+            self.shown
+        ))
+    }
+
+    /// The server does not know a response any more.
+    pub(super) fn forgot(&self, model: &str, id: &str) -> Failure {
+        Failure::transient(format!(
+            "model {model:?} at {}: the response {id} is not kept there any more",
+            self.shown
+        ))
+    }
+
+    /// A response in the background does not come to an end.
+    pub(super) fn unending(&self, model: &str, wait_ms: u64) -> Failure {
+        Failure::is_final(format!(
+            "model {model:?} at {} was still at work after {wait_ms} ms; the response was cancelled",
+            self.shown
+        ))
     }
 
     pub(super) fn moved(&self, status: u16, to: &str) -> Failure {

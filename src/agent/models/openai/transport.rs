@@ -4,7 +4,7 @@
 //! async-openai alone would retry by itself, and lose the status, the headers and the body of an
 //! error. Its middleware puts this in place of its own HTTP.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_openai::error::OpenAIError;
@@ -24,6 +24,35 @@ use crate::agent::models::fault::{Said, retry_after_ms};
 /// The end of a stream of server-sent events, as every server writes it.
 const DONE: [&[u8]; 2] = [b"\ndata: [DONE]", b"\ndata:[DONE]"];
 
+/// What the server is to answer with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expects {
+    /// Server-sent events.
+    Stream,
+    /// One JSON object.
+    Json,
+}
+
+/// An answer that is no reply.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    /// The status of the answer, or the one that an error inside it carries, if any.
+    pub(super) status: Option<u16>,
+    pub(super) said: Said,
+}
+
+impl Refused {
+    /// Whether the conversation is longer than the model can read.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.said.is_too_long(self.status)
+    }
+
+    /// Whether something in the request is at fault, so that another request may do.
+    pub(super) fn blames_request(&self) -> bool {
+        matches!(self.status, Some(400 | 422))
+    }
+}
+
 /// One exchange. Clones share what is known of it.
 #[derive(Debug, Clone)]
 pub(super) struct Exchange {
@@ -31,6 +60,7 @@ pub(super) struct Exchange {
     timeouts: Timeouts,
     target: Arc<Target>,
     model: Arc<str>,
+    expects: Expects,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -42,6 +72,7 @@ struct Seen {
     tail: Vec<u8>,
     done: bool,
     failure: Option<Failure>,
+    refused: Option<Refused>,
 }
 
 impl Exchange {
@@ -50,18 +81,33 @@ impl Exchange {
         timeouts: Timeouts,
         target: Arc<Target>,
         model: &str,
+        expects: Expects,
     ) -> Self {
-        Self { http, timeouts, target, model: model.into(), seen: Arc::default() }
+        Self { http, timeouts, target, model: model.into(), expects, seen: Arc::default() }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the server marked the end of its stream.
     pub(super) fn is_done(&self) -> bool {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).done
+        self.seen().done
     }
 
     /// What broke the stream, if the wire did.
     pub(super) fn failure(&self) -> Option<Failure> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).failure.clone()
+        self.seen().failure.clone()
+    }
+
+    /// Keeps what the server answered instead of a reply.
+    pub(super) fn note(&self, refused: Refused) {
+        self.seen().refused = Some(refused);
+    }
+
+    /// What the server answered instead of a reply, if it did.
+    pub(super) fn refused(&self) -> Option<Refused> {
+        self.seen().refused.clone()
     }
 
     /// Sends the request and waits for the head of the answer.
@@ -74,7 +120,7 @@ impl Exchange {
             Ok(Err(error)) => return Err(boxed(self.target.unreachable(&error))),
             Err(_elapsed) => return Err(boxed(self.silent(self.timeouts.first_byte_ms))),
         };
-        if response.status().is_success() && is_stream(&response) {
+        if response.status().is_success() && self.is_expected(&response) {
             return Ok(self.watch(response, first_byte_by));
         }
         let status = response.status().as_u16();
@@ -89,8 +135,18 @@ impl Exchange {
         // Some gateways answer 200 and put the status into the body.
         let status = said.status().filter(|_| status < 300).unwrap_or(status);
         let failure = self.target.refused(&self.model, Some(status), &said);
+        self.note(Refused { status: Some(status), said });
         let wait_ms = wait_ms.filter(|_| failure.kind == FailureKind::Transient);
         Err(boxed(failure.retry_after_ms(wait_ms)))
+    }
+
+    /// Whether the body may be what is wanted. Servers that say nothing about it get the benefit of
+    /// the doubt; a web page is no reply, and a JSON object no stream, whatever the status says.
+    fn is_expected(&self, response: &Response) -> bool {
+        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let is = |unwanted: &str| kind.is_some_and(|kind| kind.starts_with(unwanted));
+        let json = self.expects == Expects::Stream && is("application/json");
+        !is("text/html") && !json
     }
 
     /// The beginning of an error's body; what comes too late or breaks off is left out.
@@ -127,7 +183,7 @@ impl Exchange {
     }
 
     fn saw(&self, bytes: &[u8]) -> Result<(), Carried> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen();
         seen.bytes += bytes.len();
         if seen.bytes > limits::MODEL_STREAM_MAX_BYTES {
             let failure = self.target.too_long(&self.model);
@@ -143,12 +199,12 @@ impl Exchange {
     }
 
     fn broke(&self, failure: Failure) -> Carried {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).failure = Some(failure.clone());
+        self.seen().failure = Some(failure.clone());
         Carried(failure)
     }
 
     fn stalled(&self) -> Failure {
-        let begun = self.seen.lock().unwrap_or_else(PoisonError::into_inner).bytes > 0;
+        let begun = self.seen().bytes > 0;
         match begun {
             true => self.target.stalled(self.timeouts.stall_ms),
             false => self.silent(self.timeouts.first_byte_ms),
@@ -158,13 +214,6 @@ impl Exchange {
     fn silent(&self, wait_ms: u64) -> Failure {
         self.target.silent(&self.model, wait_ms)
     }
-}
-
-/// Whether the body is a stream of events. Servers that say nothing about it get the benefit of
-/// the doubt; a web page or a JSON object is no stream, whatever the status says.
-fn is_stream(response: &Response) -> bool {
-    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    !kind.is_some_and(|kind| kind.starts_with("text/html") || kind.starts_with("application/json"))
 }
 
 fn boxed(failure: Failure) -> OpenAIError {

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::responses::RESPONSE_OUTPUT;
+use super::schema::Format;
 use crate::agent::{Message, Reply, Request, ToolCall, ToolSpec};
 use crate::journal::Payload;
 
@@ -28,8 +30,16 @@ pub(super) struct Body<'a> {
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<ResponseFormat<'a>>,
     stream: bool,
     stream_options: StreamOptions,
+}
+
+#[derive(Debug, Serialize)]
+struct ResponseFormat<'a> {
+    r#type: &'static str,
+    json_schema: &'a Format<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,8 +100,12 @@ struct SentSpec<'a> {
 
 impl<'a> Body<'a> {
     /// A streaming request. OpenAI's own newer models refuse `max_tokens`, and others' servers do
-    /// not all know `max_completion_tokens`: `bounds_completion` says which of the two to send.
-    pub(super) fn new(request: &'a Request, bounds_completion: bool) -> Self {
+    /// not all know `max_completion_tokens`.
+    pub(super) fn new(
+        request: &'a Request,
+        format: Option<&'a Format<'a>>,
+        is_openai: bool,
+    ) -> Self {
         let system =
             (!request.system.is_empty()).then_some(Sent::System { content: &request.system });
         let bound = request.settings.max_output_tokens;
@@ -100,8 +114,10 @@ impl<'a> Body<'a> {
             messages: system.into_iter().chain(request.messages.iter().map(Sent::of)).collect(),
             tools: request.tools.iter().map(SentTool::of).collect(),
             temperature: request.settings.temperature,
-            max_tokens: bound.filter(|_| !bounds_completion),
-            max_completion_tokens: bound.filter(|_| bounds_completion),
+            max_tokens: bound.filter(|_| !is_openai),
+            max_completion_tokens: bound.filter(|_| is_openai),
+            response_format: format
+                .map(|json_schema| ResponseFormat { r#type: "json_schema", json_schema }),
             stream: true,
             stream_options: StreamOptions { include_usage: true },
         }
@@ -111,7 +127,7 @@ impl<'a> Body<'a> {
 impl<'a> Sent<'a> {
     fn of(message: &'a Message) -> Self {
         match message {
-            Message::User { text } => Self::User { content: text },
+            Message::User { text } | Message::Summary { text, .. } => Self::User { content: text },
             Message::Tool { call_id, text } => Self::Tool { tool_call_id: call_id, content: text },
             Message::Assistant(reply) => Self::of_reply(reply),
         }
@@ -126,7 +142,9 @@ impl<'a> Sent<'a> {
             extra: reply
                 .extra
                 .iter()
-                .filter(|(key, _)| !matches!(key.as_str(), "role" | "content" | CALL_FIELDS))
+                .filter(|(key, _)| {
+                    !matches!(key.as_str(), "role" | "content" | CALL_FIELDS | RESPONSE_OUTPUT)
+                })
                 .map(|(key, value)| (key.as_str(), value))
                 .collect(),
         }

@@ -30,7 +30,8 @@
 //!
 //! Which reply is due is decided by the conversation alone: each assistant message in it took the
 //! first reply, after the one before, whose `when` held or that has none. So a restart needs no
-//! memory. The one exception is `times`: attempts are counted in memory, by idempotency key, and a
+//! memory. A summary of earlier messages counts as the replies that it stands for, as if each had taken
+//! the next one without `when`. The one exception is `times`: attempts are counted in memory, by idempotency key, and a
 //! restarted process counts from the beginning.
 
 mod file;
@@ -46,7 +47,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::agent::{Finish, Message, Model, Reply, Request, ToolCall};
+use crate::agent::{Finish, Message, Model, Outcome, Reply, Request, ToolCall};
 use crate::journal::{Failure, FailureKind, Hash};
 use crate::limits;
 
@@ -85,8 +86,13 @@ impl Script {
 
     /// The reply that is due after these messages, and its turn, from 1.
     fn due(&self, messages: &[Message]) -> Result<(&Entry, usize), Failure> {
-        let mut given = 0;
-        let mut turn = 1;
+        let summed_up = |message: &Message| match message {
+            Message::Summary { replies, .. } => *replies,
+            _ => 0,
+        };
+        let summed_up: usize = messages.iter().map(summed_up).sum();
+        let mut given = self.after(summed_up);
+        let mut turn = summed_up + 1;
         for heard in messages.split_inclusive(|said| matches!(said, Message::Assistant(_))) {
             let Some((Message::Assistant(_), heard)) = heard.split_last() else { continue };
             given = self.next(given, heard).map_or(self.replies.len(), |place| place + 1);
@@ -109,14 +115,22 @@ impl Script {
         Ok((entry, turn))
     }
 
+    /// The place after so many replies without `when`.
+    fn after(&self, replies: usize) -> usize {
+        let Some(nth) = replies.checked_sub(1) else { return 0 };
+        let mut places =
+            (0..self.replies.len()).filter(|place| self.replies[*place].when.is_none());
+        places.nth(nth).map_or(self.replies.len(), |place| place + 1)
+    }
+
     /// The first reply from this place on that may follow what was heard.
     fn next(&self, from: usize, heard: &[Message]) -> Option<usize> {
         let holds = |entry: &Entry| match &entry.when {
             None => true,
             Some(when) => heard.iter().any(|message| match message {
-                Message::User { text } | Message::Tool { text, .. } => {
-                    text.contains(&when.contains)
-                }
+                Message::User { text }
+                | Message::Summary { text, .. }
+                | Message::Tool { text, .. } => text.contains(&when.contains),
                 Message::Assistant(_) => false,
             }),
         };
@@ -199,7 +213,7 @@ impl Script {
 
 #[async_trait]
 impl Model for Script {
-    async fn call(&self, request: &Request) -> Result<Reply, Failure> {
+    async fn call(&self, request: &Request) -> Result<Outcome, Failure> {
         let (entry, turn) = self.due(&request.messages)?;
         if let Some(error) = &entry.error
             && self.fails_again(&request.idempotency_key, error.times)
@@ -210,7 +224,7 @@ impl Model for Script {
             return Err(self.fail(error, entry.latency_ms).await);
         }
         pause(entry.latency_ms).await;
-        self.reply(entry, turn, request)
+        self.reply(entry, turn, request).map(Outcome::Reply)
     }
 }
 

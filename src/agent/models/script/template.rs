@@ -37,6 +37,7 @@ impl<'a> Scene<'a> {
         let mut tools = HashMap::new();
         for message in messages {
             match message {
+                Message::Summary { .. } => {}
                 Message::User { text } => scene.input = scene.input.or(Some(text)),
                 Message::Assistant(reply) => {
                     tools.extend(reply.calls.iter().map(|call| (&*call.id, &*call.name)));

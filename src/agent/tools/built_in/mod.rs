@@ -57,17 +57,7 @@ impl BuiltIn {
 
     /// The tool with the schema of its arguments.
     fn described<T: JsonSchema>(self, description: &str) -> Tool {
-        let mut schema = schema_for!(T);
-        schema.remove("$schema");
-        schema.remove("title");
-        Tool {
-            server: BUILT_IN.to_owned(),
-            name: self.name().to_owned(),
-            description: Some(description.to_owned()),
-            // A schema is JSON already.
-            input_schema: Payload::of(&schema).unwrap_or_else(|_| Payload::null()),
-            effect: Effect::Pure,
-        }
+        described::<T>(self.name(), description)
     }
 
     /// Does what the call asks for. The text is for the model.
@@ -82,8 +72,24 @@ impl BuiltIn {
     }
 }
 
+/// A tool of relight's own with the schema of its arguments.
+pub(super) fn described<T: JsonSchema>(name: &str, description: &str) -> Tool {
+    let mut schema = schema_for!(T);
+    schema.remove("$schema");
+    schema.remove("title");
+    Tool {
+        server: BUILT_IN.to_owned(),
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        // A schema is JSON already.
+        input_schema: Payload::of(&schema).unwrap_or_else(|_| Payload::null()),
+        effect: Effect::Pure,
+        as_task: false,
+    }
+}
+
 /// The arguments, which have passed the tool's schema.
-fn read<T: DeserializeOwned>(arguments: &Payload) -> Result<T, Failure> {
+pub(super) fn read<T: DeserializeOwned>(arguments: &Payload) -> Result<T, Failure> {
     arguments.read().map_err(|error| {
         Failure::is_final(format!("arguments that fit their schema cannot be read: {error}"))
     })

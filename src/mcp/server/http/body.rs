@@ -8,18 +8,19 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, ErrorData, JsonRpcError, JsonRpcMessage, RequestId,
-};
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage};
 use serde_json::Value;
 
 use super::sessions::Sessions;
 use crate::limits;
 use crate::mcp::server::experimental::wire;
-use crate::mcp::server::listen;
+use crate::mcp::server::{listen, malformed};
 
 /// The header that names a request's session.
 const SESSION: &str = "mcp-session-id";
+
+/// The header that names what a request is about.
+const NAME: &str = "mcp-name";
 
 /// Reads the body and checks that it is one JSON-RPC message. What is wrong with it is answered as
 /// JSON-RPC says. A message of the experimental Tasks is prepared for rmcp.
@@ -53,9 +54,13 @@ pub(super) async fn whole(
         return next.run(Request::from_parts(head, Body::from(message.to_string()))).await;
     }
     let message = match serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
-        Ok(message) => message,
-        Err(_) => return (StatusCode::BAD_REQUEST, axum::Json(complaint(&body))).into_response(),
+        Ok(message) if !malformed::is_misread(&message, &body) => message,
+        _ => {
+            let complaint = malformed::complaint(&body, "the body");
+            return (StatusCode::BAD_REQUEST, axum::Json(complaint.error)).into_response();
+        }
     };
+    name_task(&mut head.headers, &message);
     let session = head.headers.get(SESSION).and_then(|id| id.to_str().ok());
     let renames = match session {
         Some(id) => sessions.is_experimental(id),
@@ -76,6 +81,25 @@ fn rename_method(headers: &mut HeaderMap) {
     }
 }
 
+/// Sets the header that names a request's task where it is missing. The extension demands it of
+/// clients ("Routing Headers") for the sake of balancers that look for the server which has the task;
+/// here any has it. A header that is there is compared by rmcp, as is that of `tools/call`, without
+/// which the core specification has a request refused.
+fn name_task(headers: &mut HeaderMap, message: &ClientJsonRpcMessage) {
+    let JsonRpcMessage::Request(request) = message else { return };
+    let task = match &request.request {
+        ClientRequest::GetTaskRequest(get) => &get.params.task_id,
+        ClientRequest::UpdateTaskRequest(update) => &update.params.task_id,
+        ClientRequest::CancelTaskRequest(cancel) => &cancel.params.task_id,
+        _ => return,
+    };
+    if !headers.contains_key(NAME)
+        && let Ok(task) = HeaderValue::from_str(task)
+    {
+        headers.insert(NAME, task);
+    }
+}
+
 fn is_initialize(message: &ClientJsonRpcMessage) -> bool {
     let JsonRpcMessage::Request(request) = message else { return false };
     matches!(request.request, ClientRequest::InitializeRequest(_))
@@ -86,19 +110,4 @@ fn renamed(body: &[u8]) -> serde_json::Result<Vec<u8>> {
     let mut message: Value = serde_json::from_slice(body)?;
     wire::rename(&mut message);
     serde_json::to_vec(&message)
-}
-
-/// What is wrong with a body that is no message.
-fn complaint(body: &[u8]) -> JsonRpcError {
-    let value = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => value,
-        Err(error) => {
-            let why = format!("the body is not JSON: {error}");
-            return JsonRpcError::new(None, ErrorData::parse_error(why, None));
-        }
-    };
-    let id: Option<RequestId> =
-        value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
-    let why = "expected one JSON-RPC 2.0 message: an object with \"jsonrpc\": \"2.0\" and a method";
-    JsonRpcError::new(id, ErrorData::invalid_request(why, None))
 }

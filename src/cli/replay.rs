@@ -1,0 +1,156 @@
+//! `relight replay`: recorded runs on the agents as they are now.
+
+use std::path::PathBuf;
+
+use anstyle::AnsiColor;
+use relight::agent::AGENT_FUNCTION;
+use relight::config::{self, Settings};
+use relight::journal::{Event, Filter, Recording, Store};
+use relight::limits;
+use relight::replay::{Drift, Replay, Run};
+use serde_json::{Value, json};
+
+use super::screen::{Screen, bold, coloured, dim};
+use super::{Error, host};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Recordings, as `relight export` writes them
+    #[arg(required_unless_present = "all")]
+    recordings: Vec<PathBuf>,
+    /// Replay every ended agent task of the journal too
+    #[arg(long)]
+    all: bool,
+    /// The agent's file to replay with [default: the agent of the recorded name in the agents'
+    /// directory]
+    #[arg(long, value_name = "FILE", conflicts_with = "as_recorded")]
+    agent: Option<PathBuf>,
+    /// Replay with what each task was pinned to: what differs then is due to relight itself
+    #[arg(long)]
+    as_recorded: bool,
+    /// Print a JSON object for each recording
+    #[arg(long)]
+    json: bool,
+}
+
+/// A recording and what people call it.
+struct Named {
+    name: String,
+    replay: Replay,
+}
+
+pub(super) async fn replay(args: &Args, settings: &Settings, screen: &Screen) -> Result<(), Error> {
+    let (mut same, mut other) = (0, 0);
+    for path in &args.recordings {
+        let name = path.display().to_string();
+        let named = Named { name, replay: Replay::open(path)? };
+        let run = run(&named, args, settings).await?;
+        *if run.is_same() { &mut same } else { &mut other } += 1;
+        tell(&named, &run, args.json, screen);
+    }
+    if args.all {
+        let store = host::open(settings)?;
+        let told = all(args, settings, store.as_ref(), screen).await;
+        store.close().await;
+        let (all_same, all_other) = told?;
+        same += all_same;
+        other += all_other;
+    }
+    if !args.json {
+        screen.note(format!("{same} the same, {other} different"));
+    }
+    if other == 0 { Ok(()) } else { Err(Error::Said) }
+}
+
+/// Replays the ended agent tasks of a journal, the newest first; children go with their parents.
+async fn all(
+    args: &Args,
+    settings: &Settings,
+    store: &dyn Store,
+    screen: &Screen,
+) -> Result<(u64, u64), Error> {
+    let (mut same, mut other) = (0, 0);
+    let mut after = None;
+    loop {
+        let limit = limits::TASK_PAGE;
+        let page = store.tasks(Filter { after, limit, ..Filter::default() }).await?;
+        for task in &page {
+            let wanted = task.function == AGENT_FUNCTION && task.parent.is_none();
+            if !wanted || !task.status.is_ended() {
+                continue;
+            }
+            let recording = Recording::of(store, task.id).await?;
+            let name = task.id.to_string();
+            let named = Named { name, replay: Replay::of(recording) };
+            let run = run(&named, args, settings).await?;
+            *if run.is_same() { &mut same } else { &mut other } += 1;
+            tell(&named, &run, args.json, screen);
+        }
+        match page.last() {
+            Some(last) if page.len() == limit => after = Some(last.id),
+            _ => return Ok((same, other)),
+        }
+    }
+}
+
+async fn run(named: &Named, args: &Args, settings: &Settings) -> Result<Run, Error> {
+    let replay = &named.replay;
+    if args.as_recorded {
+        return Ok(replay.as_recorded().await?);
+    }
+    if let Some(path) = &args.agent {
+        return Ok(replay.agent(path).await?);
+    }
+    let first = replay.recording().root().records.first();
+    match first.map(|record| &record.event) {
+        Some(Event::TaskCreated { name, .. }) => {
+            Ok(replay.definition(config::load_agent(settings, name)?).await?)
+        }
+        _ => Ok(replay.as_recorded().await?),
+    }
+}
+
+fn tell(named: &Named, run: &Run, json: bool, screen: &Screen) {
+    if json {
+        let drifts: Vec<_> = run.drifts().iter().map(drift_json).collect();
+        let same = run.is_same();
+        screen.line(json!({"recording": named.name, "same": same, "drifts": drifts}));
+        return;
+    }
+    let word = if run.is_same() {
+        coloured(AnsiColor::Green, "same")
+    } else {
+        coloured(AnsiColor::Red, "different")
+    };
+    screen.line(format!("{}  {word}", bold(&named.name)));
+    for drift in run.drifts() {
+        let place = drift.turn.map(|turn| format!("turn {turn}: ")).unwrap_or_default();
+        screen.line(format!("  {place}{}", drift.what));
+        for reason in &drift.reasons {
+            screen.line(dim(format!("  likely because {reason}")));
+        }
+        for line in drift.diff.lines() {
+            screen.line(format!("    {}", painted(line)));
+        }
+    }
+}
+
+/// A line of a diff in the colours that people know.
+fn painted(line: &str) -> String {
+    match line.as_bytes().first() {
+        Some(b'-') => coloured(AnsiColor::Red, line),
+        Some(b'+') => coloured(AnsiColor::Green, line),
+        _ => line.to_owned(),
+    }
+}
+
+fn drift_json(drift: &Drift) -> Value {
+    json!({
+        "task": drift.task,
+        "step": drift.key,
+        "turn": drift.turn,
+        "what": drift.what,
+        "reasons": drift.reasons,
+        "diff": drift.diff,
+    })
+}

@@ -1,0 +1,144 @@
+//! Requests that a server makes of its client: forms to be filled in (`elicitation/create`).
+//!
+//! Only those that belong to a task are taken, because only a task can be found again after a crash,
+//! and asks again. They wait here until the answer has come up from our own task's client, however
+//! long that takes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rmcp::model::{
+    ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction,
+    ElicitationCapability, ErrorData, FormElicitationCapability, Implementation, ProtocolVersion,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ClientHandler, RoleClient};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, oneshot};
+
+use crate::agent::Asked;
+use crate::durable::{Answer, Question};
+use crate::journal::Payload;
+
+/// The key in `_meta` that says which task a message belongs to.
+const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+
+/// The questions of one server that wait for answers, by the task that asks. Clones are one.
+#[derive(Clone, Default)]
+pub(super) struct Desk {
+    waiting: Arc<Mutex<HashMap<String, Vec<Waiting>>>>,
+    came: Arc<Notify>,
+}
+
+struct Waiting {
+    asked: Asked,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl Desk {
+    fn waiting<T>(&self, f: impl FnOnce(&mut HashMap<String, Vec<Waiting>>) -> T) -> T {
+        f(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The questions that a task waits with. One that its server has taken back is none.
+    pub(super) fn asked(&self, task: &str) -> Vec<Asked> {
+        self.waiting(|waiting| {
+            let Some(questions) = waiting.get_mut(task) else { return Vec::new() };
+            questions.retain(|waiting| !waiting.reply.is_closed());
+            questions.iter().map(|waiting| waiting.asked.clone()).collect()
+        })
+    }
+
+    /// The same, once there is one.
+    pub(super) async fn first_asked(&self, task: &str) -> Vec<Asked> {
+        loop {
+            let came = self.came.notified();
+            let asked = self.asked(task);
+            if !asked.is_empty() {
+                return asked;
+            }
+            came.await;
+        }
+    }
+
+    /// Answers a question; says whether it was still waiting.
+    pub(super) fn reply(&self, task: &str, key: &str, answer: Answer) -> bool {
+        let reply = self.waiting(|waiting| {
+            let questions = waiting.get_mut(task)?;
+            let at = questions.iter().position(|waiting| waiting.asked.key == key)?;
+            let found = questions.swap_remove(at);
+            if questions.is_empty() {
+                waiting.remove(task);
+            }
+            Some(found.reply)
+        });
+        reply.is_some_and(|reply| reply.send(answer).is_ok())
+    }
+
+    async fn ask(&self, task: String, question: Question) -> Option<Answer> {
+        // These requests have no name that outlives a connection, so the answer goes by what is asked.
+        let key = Payload::of(&question).ok()?.hash().to_string();
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting { asked: Asked { key, question }, reply };
+        self.waiting(|all| all.entry(task).or_default().push(waiting));
+        self.came.notify_waiters();
+        answer.await.ok()
+    }
+}
+
+/// Us, as a server sees us.
+pub(super) struct Client {
+    pub(super) desk: Desk,
+}
+
+impl ClientHandler for Client {
+    fn get_info(&self) -> ClientConfig {
+        let name = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let forms = ElicitationCapability::new().with_form(FormElicitationCapability::new());
+        let mut can = ClientCapabilities::builder().enable_tasks().build();
+        can.elicitation = Some(forms);
+        ClientConfig::new(can, name).with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
+    }
+
+    async fn create_elicitation(
+        &self,
+        asked: ElicitRequestParams,
+        context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        let meta = context.meta.get(RELATED_TASK);
+        let task = meta.and_then(|task| task.get("taskId")).and_then(Value::as_str);
+        let (Some(task), Some(question)) = (task, question(&asked)) else {
+            return Ok(ElicitResult::new(ElicitationAction::Cancel));
+        };
+        let answer = context
+            .ct
+            .run_until_cancelled(self.desk.ask(task.to_owned(), question))
+            .await
+            .flatten();
+        Ok(result(&answer.unwrap_or(Answer::Cancel)))
+    }
+}
+
+/// A form to be filled in, or a page to be opened as one without fields.
+pub(super) fn question(asked: &ElicitRequestParams) -> Option<Question> {
+    let (message, schema) = match asked {
+        ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } => {
+            (message.clone(), json!(requested_schema))
+        }
+        ElicitRequestParams::UrlElicitationParams { message, url, .. } => {
+            (format!("{message} (open {url})"), json!({"type": "object", "properties": {}}))
+        }
+        _ => return None,
+    };
+    Some(Question { message, schema: Payload::of(&schema).ok()? })
+}
+
+/// An answer as the result of `elicitation/create`.
+pub(super) fn result(answer: &Answer) -> ElicitResult {
+    match answer {
+        Answer::Accept { content } => ElicitResult::new(ElicitationAction::Accept)
+            .with_content(Value::Object(content.clone())),
+        Answer::Decline => ElicitResult::new(ElicitationAction::Decline),
+        Answer::Cancel => ElicitResult::new(ElicitationAction::Cancel),
+    }
+}

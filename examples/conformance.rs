@@ -168,7 +168,7 @@ async fn count(ctx: Context, _input: Value) -> Result<String, Failure> {
 fn question(message: &str, field: &str) -> Result<Question, Failure> {
     let kind = if matches!(field, "confirm" | "ok") { "boolean" } else { "string" };
     let schema = json!({"type": "object", "properties": {field: {"type": kind}}});
-    Ok(Question { message: message.to_owned(), schema: Payload::of(&schema)? })
+    Ok(Question::new(message, Payload::of(&schema)?))
 }
 
 fn filled_in(answer: &Answer, field: &str) -> String {
@@ -178,7 +178,7 @@ fn filled_in(answer: &Answer, field: &str) -> String {
             Some(value) => value.to_string(),
             None => "nobody".to_owned(),
         },
-        Answer::Decline | Answer::Cancel => "nobody".to_owned(),
+        Answer::Decline | Answer::Cancel | Answer::Expired => "nobody".to_owned(),
     }
 }
 

@@ -229,6 +229,15 @@ pub const TRANSCRIPT_MESSAGE_MIN_BYTES: usize = 200;
 /// The most that is shown of a message to the model that sums up: what matters in a long tool output
 /// is in the replies to it.
 pub const TRANSCRIPT_MESSAGE_MAX_BYTES: usize = 8 * 1024;
+/// Fields of one form that a model makes. More are not read by anybody.
+pub const FORM_FIELDS: usize = 20;
+
+/// How often a person is shown one form again because what they filled in cannot be used. Programs
+/// fill in forms too, and make the same mistake for ever.
+pub const FORM_TRIES: u32 = 5;
+
+/// How much of what a check tool says stands in a question. It is there to be read.
+pub const CHECK_SAID_BYTES: usize = 4 * 1024;
 
 /// How many replies in a row may say nothing at all before the run fails.
 pub const EMPTY_REPLIES_MAX: u32 = 3;

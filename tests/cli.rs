@@ -162,7 +162,7 @@ async fn tasks_are_listed_and_shown() {
         assert!(shown.stdout.contains(part), "{part:?} in:\n{}", shown.stdout);
     }
 
-    for what in ["show", "watch", "cancel"] {
+    for what in ["show", "watch", "answer", "cancel"] {
         home.run(&["tasks", what, "0123abcd"]).await.refused(3, &["no task \"0123abcd\""]);
         home.run(&["tasks", what, "not-an-id"]).await.refused(3, &["no task \"not-an-id\""]);
     }
@@ -280,6 +280,7 @@ async fn every_command_has_help() {
         &["tasks", "list"],
         &["tasks", "show"],
         &["tasks", "watch"],
+        &["tasks", "answer"],
         &["tasks", "cancel"],
         &["validate"],
         &["completions"],

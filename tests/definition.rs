@@ -55,6 +55,7 @@ fn tool(server: &str, name: &str, effect: Effect) -> Tool {
         description: None,
         input_schema: Payload::null(),
         effect,
+        destructive_hint: None,
         as_task: false,
     }
 }
@@ -129,7 +130,7 @@ fn the_least_that_a_file_must_say() {
     assert_eq!(agent.context_tokens(), limits::CONTEXT_TOKENS);
     assert_eq!(agent.budget(), Budget::default());
     assert_eq!(agent.retry(), RetryPolicy::default());
-    assert_eq!(agent.in_doubt_of("any", "tool"), InDoubt::Tell);
+    assert_eq!(agent.in_doubt_of("any", "tool"), InDoubt::Ask);
     assert_eq!(agent.effect_of(&tool("any", "tool", Effect::Idempotent)), Effect::Idempotent);
     assert_eq!(
         agent.input_schema().json(),
@@ -242,11 +243,11 @@ fn mistakes_in_the_shape_of_the_file() {
     );
     check_text(
         "---\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, not empty",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, not empty",
     );
     check_text(
         "---\n- name\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry, not a list",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, not a list",
     );
     check("model: [a\ntools: b", "a.md:5: not well formed: illegal placement of ':' indicator");
     check(
@@ -271,7 +272,7 @@ fn mistakes_in_keys() {
     check("Modle: x", r#"a.md:4: unknown key "Modle"; did you mean "model"?"#);
     check(
         "permissionMode: plan",
-        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, effects, retry"#,
+        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry"#,
     );
     check(
         "budget: {walltime: 1h, money: 3}",
@@ -290,7 +291,6 @@ fn mistakes_in_keys() {
         "mcpServers: {agent: {command: x}}",
         r#"a.md:4: "agent" cannot name a server: agents as tools have that name"#,
     );
-    check("approve: [till/*]", "a.md:4: \"approve\" is not supported yet; take it out");
 }
 
 #[test]
@@ -431,7 +431,10 @@ fn mistakes_in_tools_and_policies() {
         "tools:",
         r#"a.md:4: "tools" must be a list of "server/tool" ([] for no tools), not empty"#,
     );
-    check("tools:\n  - 3", r#"a.md:5: "tools" must be a list of "server/tool", not 3"#);
+    check(
+        "tools:\n  - 3",
+        r#"a.md:5: "tools" must be a list of "server/tool" ([] for no tools), not 3"#,
+    );
     check(
         "tools:\n  - til/charge",
         r#"a.md:5: no server "til" is configured; did you mean "till"?"#,
@@ -453,14 +456,10 @@ fn mistakes_in_tools_and_policies() {
         r#"a.md:4: "effects" must be a map of "server/tool" to pure, idempotent or once, not a list"#,
     );
     check(
-        "in_doubt: ask",
-        r#"a.md:4: "in_doubt": "ask" is not supported yet; write retry, tell or fail"#,
-    );
-    check(
         "in_doubt:\n  default: tel",
         r#"a.md:5: "in_doubt.default" cannot be "tel"; did you mean "tell"?"#,
     );
-    check("in_doubt: 1", r#"a.md:4: "in_doubt" must be one of retry, tell, fail, not 1"#);
+    check("in_doubt: 1", r#"a.md:4: "in_doubt" must be one of ask, retry, tell, fail, not 1"#);
 }
 
 #[test]

@@ -6,14 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relight::durable::{Answer, Clock, Context, Question, Runtime, StartTask, SystemClock};
+use relight::durable::{
+    Answer, Clock, Context, ManualClock, Question, Runtime, StartTask, SystemClock,
+};
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{End, Failure, Filter, History, Payload, Signal, Status, TaskId};
 use serde_json::json;
 
 fn question(message: &str) -> Question {
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}});
-    Question { message: message.to_owned(), schema: Payload::of(&schema).unwrap() }
+    Question::new(message, Payload::of(&schema).unwrap())
 }
 
 async fn both(ctx: Context, _: ()) -> Result<Vec<Answer>, Failure> {
@@ -156,4 +158,56 @@ async fn a_task_asks_for_its_children_and_their_children() {
     let history = History::of(second.store().history(task, 0).await.unwrap()).unwrap();
     assert_eq!(history.questions().count(), 0);
     stop(second).await;
+}
+
+#[tokio::test]
+async fn a_question_expires_while_its_task_is_parked_unless_it_was_answered() {
+    const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+    const BEGIN_MS: i64 = 1_700_000_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at_ms(BEGIN_MS);
+    let start = async |name: &str| {
+        let store = Arc::new(Sqlite::open(&dir.path().join(name)).unwrap());
+        let asks = |ctx: Context, _: ()| async move {
+            let question = Question { expire_ms: Some(WEEK_MS), ..question("who?") };
+            ctx.ask("who", &question).await
+        };
+        let builder = Runtime::builder(store).clock(clock.clone()).function("asks", asks);
+        builder.start().await.unwrap()
+    };
+    for (name, answered) in [("silence.db", false), ("answer.db", true)] {
+        let began_ms = clock.now_ms();
+        let first = start(name).await;
+        let task = first.start(StartTask::new("asks", "asks", Payload::null())).await.unwrap();
+        until_asked(&first, task, &["who"]).await;
+        let due_ms = began_ms.saturating_add_unsigned(WEEK_MS);
+        let mut changes = first.store().changes();
+        loop {
+            changes.mark_unchanged();
+            let parked = first.store().task(task).await.unwrap().unwrap();
+            if parked.runner.is_none() {
+                assert_eq!(parked.wake_at_ms, Some(due_ms));
+                break;
+            }
+            changes.changed().await.unwrap();
+        }
+        stop(first).await;
+
+        // Nobody runs the task when its time is over.
+        let store = Arc::new(Sqlite::open(&dir.path().join(name)).unwrap());
+        let elsewhere = Runtime::builder(store).only_own().start().await.unwrap();
+        if answered {
+            say(&elsewhere, task, "who", accept("Ada")).await;
+        } else {
+            say(&elsewhere, task, "who", json!({"action": "expired"})).await;
+        }
+        stop(elsewhere).await;
+        clock.advance_ms(due_ms - clock.now_ms() + 1);
+
+        let second = start(name).await;
+        let expected = if answered { accept("Ada") } else { json!({"action": "expired"}) };
+        assert_eq!(output(&second, task).await, expected);
+        assert_eq!(second.store().task(task).await.unwrap().unwrap().status, Status::Completed);
+        stop(second).await;
+    }
 }

@@ -133,13 +133,14 @@ impl Toolbox for World {
             description: Some("Reads a file".to_owned()),
             input_schema: Payload::of(&serde_json::json!({"type": "object"}))?,
             effect: Effect::Once,
+            destructive_hint: None,
             as_task: false,
         }])
     }
 
     async fn call(&self, _: Invocation<'_>) -> Result<Called, Failure> {
         let text = (0..OUTPUT_BYTES).map(|_| self.character()).collect();
-        Ok(Called::Output(ToolOutput { text, is_error: false }))
+        Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }))
     }
 }
 

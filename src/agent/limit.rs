@@ -117,7 +117,7 @@ impl Over {
              To decline ends it.",
             self.what
         );
-        Ok(Question { message, schema: Payload::of(&schema)? })
+        Ok(Question::new(message, Payload::of(&schema)?))
     }
 
     /// The amount that a person filled in, in the limit's unit; `None` where it is none.

@@ -14,19 +14,21 @@ pub mod models;
 pub(crate) mod nearest;
 mod pinned;
 mod prices;
+mod questions;
 mod run;
 mod schema;
 mod tool;
 mod tools;
 
 pub use budget::Share;
-pub use definition::{AtLimit, Budget, Definition, InDoubt, ToolPattern};
+pub use definition::{Asking, AtLimit, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
     ToolSpec, Usage,
 };
 pub use pinned::Pinned;
 pub use prices::{Price, Prices};
+pub use questions::{AnswerError, OpenQuestions};
 pub use run::{AGENT_FUNCTION, AgentLoop};
 pub use schema::Schema;
 pub use tool::{

@@ -22,6 +22,16 @@ impl Schema {
         jsonschema::validator_for(schema).map(Self).map_err(|error| error.to_string())
     }
 
+    /// Compiles the schema of a form. Its formats (`email`, `date`, ...) are asked for so that
+    /// answers keep to them, while those of a tool's arguments are notes.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of_form(schema: &Value) -> Result<Self, String> {
+        let built = jsonschema::options().should_validate_formats(true).build(schema);
+        built.map(Self).map_err(|error| error.to_string())
+    }
+
     /// What the schema has against a value, each complaint with the path (a JSON Pointer) to what
     /// it is about; `None` when the value fits.
     pub fn complaints(&self, value: &Value) -> Option<String> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::ToolPattern;
 use crate::durable::{Answer, Look, Question};
@@ -57,6 +58,10 @@ pub struct Tool {
     /// By its annotations: `readOnlyHint` is pure, `idempotentHint` idempotent, everything else
     /// once.
     pub effect: Effect,
+    /// Its annotation `destructiveHint`, where it has one. Of a tool that changes things and does
+    /// not say it, the protocol assumes that it may destroy them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destructive_hint: Option<bool>,
     /// Whether a call is to ask for a task (`execution.taskSupport` of protocol 2025-11-25 is
     /// `optional` or `required`). In the Tasks extension the server decides, and this is not set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -174,13 +179,17 @@ pub struct Asked {
 }
 
 /// What a tool answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolOutput {
     /// The answer as text: what the model is shown.
     pub text: String,
     /// Whether the tool says that it failed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_error: bool,
+    /// The answer as a value, where the tool gave one (`structuredContent`). It is not journalled
+    /// beside the text, which says the same: whoever needs it reads it within the step.
+    #[serde(skip)]
+    pub structured: Option<Value>,
 }
 
 /// Reaches tools.

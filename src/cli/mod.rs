@@ -1,8 +1,10 @@
 //! The commands, one file each, and what they share.
 
+mod asking;
 mod completions;
 mod demo;
 mod export;
+mod form;
 mod host;
 mod replay;
 mod run;
@@ -17,6 +19,7 @@ mod validate;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use relight::agent::AnswerError;
 use relight::config::{Environment, Flags, Settings};
 use relight::journal::TaskId;
 use relight::limits;
@@ -28,7 +31,7 @@ use screen::Screen;
 /// An AI agent loop runtime, exposed as an MCP server: agents go on mid-plan after a crash.
 ///
 /// Exit codes: 0 all is well, 1 the task or the command failed, 2 the command line is wrong,
-/// 3 there is no such task or agent, 130 interrupted (the task can be resumed).
+/// 3 there is no such task, question or agent, 130 interrupted (the task can be resumed).
 #[derive(Debug, Parser)]
 #[command(name = "relight", version, max_term_width = 100)]
 struct Cli {
@@ -46,7 +49,7 @@ enum Command {
     Serve(serve::Args),
     /// Run one agent in this terminal
     Run(run::Args),
-    /// List, show, watch and cancel tasks
+    /// List, show, watch, answer and cancel tasks
     #[command(subcommand)]
     Tasks(tasks::Command),
     /// Write a task and its children as a recording: one file to replay, read and compare
@@ -87,6 +90,10 @@ enum Error {
     Usage(String),
     #[error("{0}")]
     NoTask(String),
+    #[error("{0}")]
+    NoQuestion(String),
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
     /// Everything has been said already; only the exit code is left.
     #[error("failed")]
     Said,
@@ -97,8 +104,10 @@ enum Error {
 impl Error {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_)
+            | Self::Answer(AnswerError::NoAnswer { .. } | AnswerError::DoesNotFit { .. }) => 2,
             Self::NoTask(_)
+            | Self::NoQuestion(_)
             | Self::Journal(relight::journal::Error::UnknownTask { .. })
             | Self::Config(relight::config::Error::UnknownAgent { .. }) => 3,
             Self::Interrupted => 130,

@@ -5,6 +5,7 @@ use relight::config::{self, Environment, Setting, Settings, Source};
 use relight::journal::{End, Payload, Status, Store, TaskId};
 use serde_json::{Map, Value};
 
+use super::asking::{Asker, is_terminal};
 use super::host::{Host, Runs, pin};
 use super::screen::{Screen, bold, dim};
 use super::tasks::watch::Follower;
@@ -50,7 +51,7 @@ pub(super) async fn run(
         None => find(&host, args.resume.as_deref().unwrap_or_default()).await?,
     };
     let result = match task {
-        Ok(task) => follow(&host, task, &resume_command(task, settings), args.json, screen).await,
+        Ok(task) => follow(&host, task, settings, args.json, screen).await,
         Err(error) => Err(error.into()),
     };
     host.stop().await;
@@ -87,13 +88,13 @@ fn arguments(args: &Args, schema: &Payload) -> Result<Payload, Error> {
 }
 
 /// `KEY=VALUE` words as an object. A value is JSON where the schema wants no string.
-fn pairs(words: &[String], properties: &Map<String, Value>) -> Result<Value, Error> {
+pub(super) fn pairs(words: &[String], properties: &Map<String, Value>) -> Result<Value, Error> {
     let mut object = Map::new();
     for word in words {
         let (key, text) = word.split_once('=').ok_or_else(|| {
             let keys: Vec<_> = properties.keys().map(String::as_str).collect();
             Error::Usage(format!(
-                "expected KEY=VALUE, found {word:?}; the agent takes {}",
+                "expected KEY=VALUE, found {word:?}; the keys are {}",
                 keys.join(", ")
             ))
         })?;
@@ -115,19 +116,20 @@ fn pairs(words: &[String], properties: &Map<String, Value>) -> Result<Value, Err
 async fn follow(
     host: &Host,
     task: TaskId,
-    resume: &str,
+    settings: &Settings,
     json: bool,
     screen: &Screen,
 ) -> Result<(), Error> {
     let store = host.runtime.store();
-    let mut follower = Follower::new(task, !json);
+    let asker = Asker::new(task, answer_command(task, settings), !json && is_terminal());
+    let mut follower = Follower::new(task, !json, asker);
     let interrupted = interrupted()?;
     let end = tokio::select! {
         end = follower.follow(store.as_ref(), screen) => end?,
         () = interrupted => {
             screen.note(format!(
                 "\nThe task is kept and goes on where it was:\n  {}\nor by itself while `relight serve` runs.",
-                bold(resume)
+                bold(resume_command(task, settings))
             ));
             return Err(Error::Interrupted);
         }
@@ -137,11 +139,20 @@ async fn follow(
 
 /// What to type to go on with a task, from the same place.
 fn resume_command(task: TaskId, settings: &Settings) -> String {
-    let journal = match &settings.journal {
+    format!("relight run --resume {}{}", short_id(task), journal_flag(settings))
+}
+
+/// What to type to answer a question of a task, from the same place.
+pub(super) fn answer_command(task: TaskId, settings: &Settings) -> String {
+    format!("relight tasks answer {}{}", short_id(task), journal_flag(settings))
+}
+
+/// The journal's flag, where this command line has it.
+fn journal_flag(settings: &Settings) -> String {
+    match &settings.journal {
         Setting { value, from: Source::Flag(flag) } => format!(" {flag} {}", value.display()),
         _ => String::new(),
-    };
-    format!("relight run --resume {}{journal}", short_id(task))
+    }
 }
 
 /// A clear last word: the answer on stdout, everything else on stderr.

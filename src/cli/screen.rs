@@ -32,6 +32,13 @@ impl Screen {
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
+    /// What a person is to type, on stderr, with the cursor behind it.
+    pub(super) fn prompt(&self, text: impl Display) {
+        let mut stderr = anstream::stderr();
+        let _ = write!(stderr, "{text}");
+        let _ = stderr.flush();
+    }
+
     /// What went wrong, on stderr.
     pub(super) fn error(&self, error: &dyn std::error::Error) {
         let style = AnsiColor::Red.on_default().bold();

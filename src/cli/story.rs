@@ -132,7 +132,7 @@ impl Teller {
                 format!("{} ", text(name))
             }
             StepKind::Timer => "sleep ".to_owned(),
-            StepKind::Question => format!("asked {:?} ", text("message")),
+            StepKind::Question => format!("asked {:?} ", cut(text("message"), SHOWN_CHARS)),
             StepKind::Clock | StepKind::Run => String::new(),
         }
     }

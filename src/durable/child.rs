@@ -109,9 +109,11 @@ impl Context {
                 self.complete(&open.key, output.clone()).await;
                 step::read(&open.key, &output)
             }
-            End::Failed(failure) | End::Stopped(failure) => self.fail(&open.key, failure).await,
+            End::Failed(failure) | End::Stopped(failure) => {
+                self.live.fail(&open.key, failure).await
+            }
             End::Cancelled(message) => {
-                self.fail(&open.key, Failure::new(FailureKind::Cancelled, message)).await
+                self.live.fail(&open.key, Failure::new(FailureKind::Cancelled, message)).await
             }
         }
     }
@@ -241,7 +243,7 @@ impl Context {
         for (question, shown) in asks {
             let key = format!("{prefix}{question}");
             if self.live.cursor(|cursor| cursor.history().step(&key).is_none()) {
-                self.put(&key, asked(shown.clone())).await;
+                self.put(&key, asked(shown.clone()), None).await;
             }
         }
         Ok(())

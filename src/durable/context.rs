@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::live::{Halt, Live};
-use super::{Ask, Decision, StepBuilder, entropy};
+use super::{Ask, Decision, StepBuilder, entropy, step};
 use crate::journal::{Effect, Event, Failure, Hash, Payload, StepKind, TaskId};
 use crate::limits;
 
@@ -58,6 +58,19 @@ impl Context {
             Some(Event::TaskCreated { definition, .. }) => definition.clone(),
             _ => None,
         })
+    }
+
+    /// The idempotency key that the first step of this name in this scope carries, for a further
+    /// step that makes the same request again ([`StepBuilder::idempotency_key`]).
+    pub fn idempotency_key(&self, name: &str) -> String {
+        step::idempotency_key(self.task_id(), &format!("{}{name}", self.scope))
+    }
+
+    /// When the first step of this name in this scope was started, in Unix milliseconds, as the
+    /// journal has it. Costs no step. `None` before it was started.
+    pub fn started_at_ms(&self, name: &str) -> Option<i64> {
+        let key = format!("{}{name}", self.scope);
+        self.live.cursor(|cursor| cursor.history().step(&key).map(|step| step.started_at_ms))
     }
 
     /// A context whose steps are named below `name`. Every branch that runs side by side with others
@@ -171,30 +184,22 @@ impl Context {
     pub(super) async fn start(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
         self.live.gate().await;
         let _running = self.live.running();
-        let Ask { kind, effect, input, shown } = ask;
-        self.live.record(Event::StepStarted {
-            key: key.to_owned(),
-            kind,
-            effect,
-            input,
-            shown,
-            attempt: 1,
-            until_ms,
-        });
+        self.record_start(key, ask, until_ms);
         self.live.commit().await;
+    }
+
+    /// Puts down that a timer, a child or a question was started.
+    pub(super) fn record_start(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
+        let Ask { kind, effect, input, shown } = ask;
+        let key = key.to_owned();
+        let attempt = 1;
+        self.live.record(Event::StepStarted { key, kind, effect, input, shown, attempt, until_ms });
     }
 
     pub(super) async fn complete(&self, key: &str, output: Payload) {
         let _running = self.live.running();
         self.live.record(Event::StepCompleted { key: key.to_owned(), output });
         self.live.commit().await;
-    }
-
-    pub(super) async fn fail<T>(&self, key: &str, failure: Failure) -> Result<T, Failure> {
-        let _running = self.live.running();
-        self.live.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
-        self.live.commit().await;
-        Err(failure)
     }
 
     /// The full name of a step in this scope.

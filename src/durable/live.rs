@@ -209,6 +209,18 @@ impl Live {
         }
     }
 
+    /// Commits that a step failed for good, and hands the failure on.
+    pub(super) async fn fail<T>(
+        self: &Arc<Self>,
+        key: &str,
+        failure: Failure,
+    ) -> Result<T, Failure> {
+        let _running = self.running();
+        self.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
+        self.commit().await;
+        Err(failure)
+    }
+
     /// Logs what is waited for, at the first try only: a log that grows is no help on a full disk.
     fn tell_once(&self, told: &mut bool, error: &Error) {
         if !std::mem::replace(told, true) {
@@ -262,6 +274,9 @@ impl Live {
                     state.cancel.get_or_insert(reason);
                 }
                 Signal::Answer { key, value } => match value.read() {
+                    Ok(Answer::Expired) => {
+                        warn!(task = %self.lease.task, key, "no answer of a person; it is passed over");
+                    }
                     Ok(answer) => self.answers.send_modify(|answers| {
                         // The first answer stands, whatever comes after it.
                         answers.entry(key).or_insert(answer);

@@ -102,7 +102,7 @@ impl Context {
                     let wait_ms =
                         again.then(|| RETRY.wait_ms(self.live.seed, &open.key, failures, &failure));
                     let Some(Some(wait_ms)) = wait_ms else {
-                        return self.fail(&open.key, failure).await;
+                        return self.live.fail(&open.key, failure).await;
                     };
                     tracing::debug!(key = open.key, %failure, "looking again later");
                     wait_ms

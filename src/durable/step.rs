@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::live::{Halt, Live, trim};
 use super::{Ask, Context, Decision, RetryPolicy};
-use crate::journal::{Effect, Event, Failure, FailureKind, Hash, Payload, StepKind};
+use crate::journal::{Effect, Event, Failure, FailureKind, Hash, Payload, StepKind, TaskId};
 use crate::limits;
 
 /// What to do about a [`Effect::Once`] step that may have taken effect without its outcome being
@@ -38,8 +38,8 @@ pub enum Doubt {
 pub struct Attempt {
     /// From 1.
     pub number: u32,
-    /// Task id and step key: the same on every attempt, after every crash. To be handed to the other
-    /// side, so that it can tell a repetition from a new request.
+    /// Task id and step key, unless the step was given another: the same on every attempt, after every
+    /// crash. To be handed to the other side, so that it can tell a repetition from a new request.
     pub idempotency_key: String,
 }
 
@@ -57,6 +57,7 @@ pub struct StepBuilder<'a> {
     retry: RetryPolicy,
     doubt: Doubt,
     admission: Option<Admission<'a>>,
+    idempotency_key: Option<String>,
     timeout: Option<Duration>,
     unreadable: Option<String>,
 }
@@ -82,6 +83,7 @@ impl<'a> StepBuilder<'a> {
             retry: RetryPolicy::default(),
             doubt: Doubt::default(),
             admission: None,
+            idempotency_key: None,
             timeout: None,
             unreadable: None,
         }
@@ -137,6 +139,13 @@ impl<'a> StepBuilder<'a> {
         self
     }
 
+    /// Runs the step under this idempotency key instead of its own: it is the same request as an
+    /// earlier step's, made once more. See [`Context::idempotency_key`].
+    pub fn idempotency_key(mut self, key: String) -> Self {
+        self.idempotency_key = Some(key);
+        self
+    }
+
     /// Sets how long an attempt may take. One that takes longer is dropped, and counts as a failure
     /// that may be tried again; for [`Effect::Once`] it is in doubt.
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -172,8 +181,9 @@ impl<'a> StepBuilder<'a> {
         let open = ctx.open(&name).await;
         let ask =
             Ask { kind: self.kind, effect: self.effect, input: self.input, shown: self.shown };
-        let Self { retry, doubt, timeout, admission, .. } = self;
-        let rules = Rules { ask, retry, doubt, timeout, admission };
+        let Self { retry, doubt, timeout, admission, idempotency_key: key, .. } = self;
+        let idempotency_key = key.unwrap_or_else(|| idempotency_key(ctx.task_id(), &open.key));
+        let rules = Rules { ask, retry, doubt, timeout, admission, idempotency_key };
         let output = rules.settle(&open.live, &open.key, &mut code).await?;
         read(&open.key, &output)
     }
@@ -201,11 +211,17 @@ pub(super) fn read<T: DeserializeOwned>(key: &str, output: &Payload) -> Result<T
     })
 }
 
+/// What a step's attempts carry to the other side unless it is told otherwise.
+pub(super) fn idempotency_key(task: TaskId, key: &str) -> String {
+    format!("{task}/{key}")
+}
+
 struct Rules<'a> {
     ask: Ask,
     retry: RetryPolicy,
     doubt: Doubt,
     admission: Option<Admission<'a>>,
+    idempotency_key: String,
     timeout: Option<Duration>,
 }
 
@@ -236,7 +252,7 @@ impl Rules<'_> {
                 let message = format!(
                     "step {key:?} was started and its outcome was not recorded: it may have taken effect"
                 );
-                return self.fail(live, key, Failure::in_doubt(message)).await;
+                return live.fail(key, Failure::in_doubt(message)).await;
             }
         };
         loop {
@@ -249,7 +265,7 @@ impl Rules<'_> {
             let wait_ms = self
                 .may_retry(&failure)
                 .then(|| self.retry.wait_ms(live.seed, key, number, &failure));
-            let Some(Some(wait_ms)) = wait_ms else { return self.fail(live, key, failure).await };
+            let Some(Some(wait_ms)) = wait_ms else { return live.fail(key, failure).await };
             let retry_at_ms = live.shared.clock.now_ms().saturating_add_unsigned(wait_ms);
             live.record(Event::StepAttemptFailed {
                 key: key.to_owned(),
@@ -307,7 +323,7 @@ impl Rules<'_> {
         if effect == Effect::Once {
             live.commit().await;
         }
-        let idempotency_key = format!("{}/{key}", live.lease.task);
+        let idempotency_key = self.idempotency_key.clone();
         let work = self.in_time(key, code(Attempt { number, idempotency_key }));
         let output = with_late_commit(live, work).await?;
         let output = Payload::of(&output).map_err(|error| {
@@ -334,18 +350,6 @@ impl Rules<'_> {
                 Effect::Pure | Effect::Idempotent => Failure::transient(message),
             })
         })
-    }
-
-    async fn fail(
-        &self,
-        live: &Arc<Live>,
-        key: &str,
-        failure: Failure,
-    ) -> Result<Payload, Failure> {
-        let _running = live.running();
-        live.record(Event::StepFailed { key: key.to_owned(), failure: failure.clone() });
-        live.commit().await;
-        Err(failure)
     }
 }
 

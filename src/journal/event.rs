@@ -180,7 +180,7 @@ pub enum Event {
         shown: Option<Payload>,
         /// 1 for the first try.
         attempt: u32,
-        /// When a timer fires, in Unix milliseconds.
+        /// When a timer fires or a question expires, in Unix milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until_ms: Option<i64>,
     },

@@ -22,7 +22,7 @@ pub struct Step {
     pub attempts: u32,
     /// When its first attempt started, in Unix milliseconds.
     pub started_at_ms: i64,
-    /// When a timer fires, in Unix milliseconds.
+    /// When a timer fires or a question expires, in Unix milliseconds.
     pub until_ms: Option<i64>,
     /// How far it got.
     pub state: StepState,

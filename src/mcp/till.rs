@@ -175,6 +175,7 @@ struct Receipt {
 #[derive(Deserialize)]
 struct Order {
     order: String,
+    idempotency_key: Option<String>,
 }
 
 impl Till {
@@ -184,44 +185,56 @@ impl Till {
         args: Value,
         key: Option<String>,
         ct: &CancellationToken,
-    ) -> Result<String, ErrorData> {
-        match tool {
+    ) -> Result<CallToolResult, ErrorData> {
+        let text = match tool {
             "charge_card" => {
                 let Amount { order, amount_cents } = arguments(&args)?;
                 // No look at the key: this is the tool that must not be called twice.
                 let place = self.take_effect(tool, args, key, |_| false, ct).await?;
-                Ok(format!("charged {amount_cents} cents for order {order}: charge ch_{place}"))
+                charged(&order, amount_cents, place)
             }
             "mail_receipt" => {
                 let Receipt { order, to } = arguments(&args)?;
                 self.once(tool, args, key, ct).await?;
-                Ok(format!("mailed the receipt of order {order} to {to}"))
+                format!("mailed the receipt of order {order} to {to}")
             }
             "update_ledger" => {
                 let Amount { order, amount_cents } = arguments(&args)?;
                 self.once(tool, args, key, ct).await?;
-                Ok(format!("entered {amount_cents} cents for order {order}"))
+                format!("entered {amount_cents} cents for order {order}")
             }
-            "find_charge" => {
-                let Order { order } = arguments(&args)?;
-                let entries = self.entries().await?;
-                let charge = entries.iter().enumerate().find(|(_, entry)| {
-                    entry.tool == "charge_card" && entry.args["order"] == order.as_str()
-                });
-                Ok(match charge {
-                    Some((at, entry)) => format!(
-                        "order {order} was charged {} cents: charge ch_{}",
-                        entry.args["amount_cents"],
-                        at + 1
-                    ),
-                    None => format!("order {order} was not charged"),
-                })
-            }
-            "read_ledger" => Ok(json!(self.entries().await?).to_string()),
+            "find_charge" => return self.find_charge(arguments(&args)?).await,
+            "read_ledger" => json!(self.entries().await?).to_string(),
             unknown => {
-                Err(ErrorData::invalid_params(format!("there is no tool {unknown:?}"), None))
+                let message = format!("there is no tool {unknown:?}");
+                return Err(ErrorData::invalid_params(message, None));
             }
-        }
+        };
+        Ok(CallToolResult::success(vec![ContentBlock::text(text)]))
+    }
+
+    /// Tells of a charge in words, and whether it happened as a value: by that, a doubt about it
+    /// is settled.
+    async fn find_charge(&self, wanted: Order) -> Result<CallToolResult, ErrorData> {
+        let Order { order, idempotency_key: key } = wanted;
+        let entries = self.entries().await?;
+        let found = entries.iter().enumerate().find(|(_, entry)| {
+            entry.tool == "charge_card"
+                && entry.args["order"] == order.as_str()
+                && (key.is_none() || entry.key == key)
+        });
+        let (text, value) = match found {
+            Some((at, entry)) => {
+                let (cents, place) = (&entry.args["amount_cents"], at + 1);
+                let result = charged(&order, cents.as_u64().unwrap_or_default(), place);
+                let text = format!("order {order} was charged {cents} cents: charge ch_{place}");
+                (text, json!({"happened": true, "result": result}))
+            }
+            None => (format!("order {order} was not charged"), json!({"happened": false})),
+        };
+        let mut answer = CallToolResult::success(vec![ContentBlock::text(text)]);
+        answer.structured_content = Some(value);
+        Ok(answer)
     }
 
     /// An effect that a repeated call does not take again: by its key, or without one by its
@@ -262,6 +275,10 @@ impl Till {
         let ledger = self.options.ledger.clone();
         blocking(move || entries(&ledger)).await
     }
+}
+
+fn charged(order: &str, amount_cents: u64, place: usize) -> String {
+    format!("charged {amount_cents} cents for order {order}: charge ch_{place}")
 }
 
 async fn pause(pauses: &[Pause], tool: &str, ct: &CancellationToken) -> Result<(), ErrorData> {
@@ -310,8 +327,7 @@ impl ServerHandler for Till {
     ) -> Result<CallToolResponse, ErrorData> {
         let args = Value::Object(request.arguments.unwrap_or_default());
         let key = context.meta.get(IDEMPOTENCY_KEY).and_then(Value::as_str).map(str::to_owned);
-        let text = self.answer(&request.name, args, key, &context.ct).await?;
-        Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into())
+        Ok(self.answer(&request.name, args, key, &context.ct).await?.into())
     }
 }
 
@@ -341,16 +357,20 @@ fn tools() -> Vec<Tool> {
         ),
         tool(
             "find_charge",
-            "Tell whether an order was charged, and how much.",
+            "Tell whether an order was charged, and how much. With an idempotency key: whether the \
+             call that had this key charged it.",
             reads(),
-            &json!({"order": text}),
+            &json!({"order": text, "idempotency_key": {"type": ["string", "null"]}}),
         ),
         tool("read_ledger", "Read all that was charged, mailed and entered.", reads(), &json!({})),
     ]
 }
 
 fn tool(name: &'static str, what_for: &'static str, hints: ToolAnnotations, args: &Value) -> Tool {
-    let required: Vec<&String> = args.as_object().into_iter().flatten().map(|(k, _)| k).collect();
+    let is_required =
+        |(name, schema): (&String, &Value)| (!schema["type"].is_array()).then(|| name.clone());
+    let required: Vec<String> =
+        args.as_object().into_iter().flatten().filter_map(is_required).collect();
     let schema = json!({
         "type": "object",
         "properties": args,

@@ -130,10 +130,10 @@ fn call(task: TaskId, key: &str, step: &Step) -> Option<Call> {
         StepState::Completed(output) => match output.read() {
             Ok(Called::Output(output)) => Some(Ok(output)),
             Ok(Called::Task { .. }) => None,
-            // The outcome of a built-in tool is its text alone.
+            // The outcome of a built-in tool is its text alone, of a check what it found.
             Err(_) => {
-                let text = output.read().unwrap_or_default();
-                Some(Ok(ToolOutput { text, is_error: false }))
+                let text = output.read().unwrap_or_else(|_| output.json().to_owned());
+                Some(Ok(ToolOutput { text, ..ToolOutput::default() }))
             }
         },
         StepState::Failed(failure) => Some(Err(failure.clone())),

@@ -36,8 +36,12 @@ async fn told(name: &str, arguments: &str, expected: &str) {
 
 #[tokio::test]
 async fn an_unknown_tool_is_told() {
-    told("charge_crd", CHARGE, "There is no tool \"charge_crd\". The tools are: charge_card,")
-        .await;
+    told(
+        "charge_crd",
+        CHARGE,
+        "There is no tool \"charge_crd\". The tools are: ask_user, charge_card,",
+    )
+    .await;
 }
 
 #[tokio::test]

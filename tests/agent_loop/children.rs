@@ -1,7 +1,7 @@
 //! Agents that call agents: tasks of their own, side by side, within the caller's budget.
 
 use relight::agent::{Reply, Usage};
-use relight::journal::{Filter, History, Signal, Status, StepKind, StepState, Task};
+use relight::journal::{Filter, Status, StepKind, StepState, Task};
 
 use super::*;
 
@@ -40,10 +40,6 @@ impl Bench {
         children
     }
 
-    pub(crate) async fn history(&self, task: TaskId) -> History {
-        History::of(self.runtime.store().history(task, 0).await.unwrap()).unwrap()
-    }
-
     /// What this task's model was told by its tools, and what its own calls used up.
     async fn usage(&self, task: TaskId) -> u64 {
         let mut sum = 0;
@@ -58,7 +54,7 @@ impl Bench {
     }
 
     /// Waits until the task asks this, and tells the words.
-    pub(crate) async fn asked(&self, task: TaskId, key: &str) -> String {
+    pub(crate) async fn until_asks(&self, task: TaskId, key: &str) -> String {
         let mut changes = self.runtime.store().changes();
         let asked = async {
             loop {
@@ -75,12 +71,6 @@ impl Bench {
         let status = self.runtime.store().task(task).await.unwrap().unwrap().status;
         assert_eq!(status, Status::InputRequired);
         asked
-    }
-
-    pub(crate) async fn answer(&self, task: TaskId, key: &str, answer: Value) {
-        let answer = Signal::Answer { key: key.to_owned(), value: Payload::of(&answer).unwrap() };
-        let now_ms = self.runtime.clock().now_ms();
-        self.runtime.store().signal(task, answer, now_ms).await.unwrap();
     }
 }
 
@@ -205,11 +195,11 @@ replies:
     let members = [("lead", "agents: [worker]", lead), ("worker", ask, worker)];
     let (mut bench, task) = Bench::team(&members).await;
     let key = "turn-1/tool-1#child/turn-2/raise-turns";
-    let words = bench.asked(task, key).await;
+    let words = bench.until_asks(task, key).await;
     assert!(words.starts_with("The agent worker has reached a limit: no answer after 1 turns"));
     bench.restart().await;
     let accept = json!({"action": "accept", "content": {"turns": 1}});
-    bench.answer(task, key, accept).await;
+    bench.reply(task, key, accept).await;
     assert_eq!(completed(bench.end(task).await), "It says: dug");
 }
 

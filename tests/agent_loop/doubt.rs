@@ -2,38 +2,56 @@
 
 use super::*;
 
-/// Charges a card at a till that is killed after the charge took effect and before it answered;
-/// tells how the task ended, and how often the card was charged.
-async fn lose_the_answer(policy: &str, then: Vec<Answer>) -> (Bench, String, usize) {
-    let arguments = r#"{"order":"A1","amount_cents":5}"#;
-    let bench = Bench::new([Answer::calls(&[("c1", "charge_card", arguments)])]).await;
+const CHARGE: &str = r#"{"order":"A1","amount_cents":5}"#;
+
+/// Starts an agent that charges a card at a till which is killed in the middle of the call, before
+/// or after its effect, and once only.
+async fn lose(when: &str, policy: &str, then: Vec<Answer>) -> (Bench, TaskId) {
+    let bench = Bench::new([Answer::calls(&[("c1", "charge_card", CHARGE)])]).await;
     for answer in then {
         bench.server.then(answer);
     }
-    // The till kills itself: a pause whose file is gone once the ledger has the charge.
-    let script = bench.dir.path().join("till.sh");
-    let ledger = bench.dir.path().join("ledger.jsonl");
-    let program = env!("CARGO_BIN_EXE_relight");
+    // The till has read the call when it stands in what went to it, and is held by a pause.
     let text = format!(
-        "#!/bin/sh\n[ -s {ledger} ] && exec {program} till --ledger {ledger}\n\
-         touch {hold}\nexec 3<&0\n{program} till --ledger {ledger} --pause-after-effect charge_card={hold} <&3 &\n\
-         pid=$!\nwhile [ ! -s {ledger} ]; do sleep 0.01; done\nkill -9 $pid\n",
-        ledger = ledger.display(),
-        hold = bench.dir.path().join("hold").display(),
+        "#!/bin/sh\ncd {dir}\n[ -e died ] && exec {program} till --ledger ledger.jsonl\n\
+         touch hold; mkfifo pipe; exec 3<&0\ntee seen <&3 >pipe &\n\
+         {program} till --ledger ledger.jsonl --pause-{when}-effect charge_card=hold <pipe &\n\
+         pid=$!\nwhile ! grep -q tools/call seen || [ {when} = after -a ! -s ledger.jsonl ]\n\
+         do sleep 0.01; done\ntouch died; kill -9 $pid\n",
+        dir = bench.dir.path().display(),
+        program = env!("CARGO_BIN_EXE_relight"),
     );
+    let script = bench.dir.path().join("till.sh");
     std::fs::write(&script, text).unwrap();
     let front_matter = format!(
-        "mcpServers: {{till: {{command: sh, args: [\"{}\"]}}}}\nin_doubt: {policy}",
+        "mcpServers: {{till: {{command: sh, args: [\"{}\"]}}}}\n{policy}",
         script.display()
     );
-    let end = bench.run(&front_matter).await;
-    let charges = bench.ledger().iter().filter(|tool| *tool == "charge_card").count();
+    let task = bench.call(&front_matter, "hello").await;
+    (bench, task)
+}
+
+/// As [`lose`], after the effect, to the task's end; tells how often the card was charged.
+async fn lose_the_answer(policy: &str, then: Vec<Answer>) -> (Bench, String, usize) {
+    let (bench, task) = lose("after", policy, then).await;
+    let end = bench.told(task).await;
+    let charges = charges(&bench);
     (bench, end, charges)
 }
 
+fn charges(bench: &Bench) -> usize {
+    bench.ledger().iter().filter(|tool| *tool == "charge_card").count()
+}
+
+/// What the model was told of the call.
+fn told(bench: &Bench) -> String {
+    bench.messages(1).pop().unwrap().trim_start_matches("tool: ").to_owned()
+}
+
 #[tokio::test]
-async fn by_default_the_model_is_told() {
-    let (bench, end, charges) = lose_the_answer("tell", vec![Answer::says("I look")]).await;
+async fn the_model_can_be_told() {
+    let (bench, end, charges) =
+        lose_the_answer("in_doubt: tell", vec![Answer::says("I look")]).await;
     assert_eq!((end.as_str(), charges), ("completed \"I look\"", 1));
     let told = bench.messages(1).pop().unwrap();
     assert!(told.starts_with("tool: The outcome of this call is unknown"), "{told}");
@@ -41,14 +59,15 @@ async fn by_default_the_model_is_told() {
 
 #[tokio::test]
 async fn the_task_can_fail_instead() {
-    let (_, end, charges) = lose_the_answer("fail", Vec::new()).await;
+    let (_, end, charges) = lose_the_answer("in_doubt: fail", Vec::new()).await;
     assert!(end.starts_with("failed: the outcome of till/charge_card is unknown"), "{end}");
     assert_eq!(charges, 1);
 }
 
 #[tokio::test]
 async fn a_call_that_may_be_made_again_is_under_the_same_key() {
-    let (bench, end, charges) = lose_the_answer("retry", vec![Answer::says("paid")]).await;
+    let (bench, end, charges) =
+        lose_the_answer("in_doubt: retry", vec![Answer::says("paid")]).await;
     assert_eq!(end, "completed \"paid\"");
     assert_eq!(
         charges, 2,
@@ -56,4 +75,94 @@ async fn a_call_that_may_be_made_again_is_under_the_same_key() {
     );
     let entries = till::entries(&bench.dir.path().join("ledger.jsonl")).unwrap();
     assert!(entries[0].key.is_some() && entries[0].key == entries[1].key);
+}
+
+#[tokio::test]
+async fn by_default_a_person_is_asked_with_all_there_is_to_know() {
+    let (mut bench, task) = lose("after", "", vec![Answer::says("paid")]).await;
+    let (key, question) = bench.asked(task).await.pop().unwrap();
+    assert_eq!(key, "turn-1/tool-1/doubt");
+    let history = bench.history(task).await;
+    let started = history.step("turn-1/tool-1").unwrap().started_at_ms;
+    let started = jiff::Timestamp::from_millisecond(started).unwrap();
+    for part in [
+        "Tool: till/charge_card\n",
+        "Arguments: {\"amount_cents\":5,\"order\":\"A1\"}\n",
+        &format!("Started: {started}\n"),
+    ] {
+        assert!(question.message.contains(part), "{part:?} in {}", question.message);
+    }
+    bench.restart().await;
+    assert_eq!(bench.asked(task).await, [(key.clone(), question)]);
+    bench.say(task, &key, json!({"outcome": "happened", "result": "charge ch_1"})).await;
+    assert_eq!(bench.told(task).await, "completed \"paid\"");
+    assert_eq!((told(&bench).as_str(), charges(&bench)), ("charge ch_1", 1));
+}
+
+#[tokio::test]
+async fn what_did_not_happen_is_run_under_the_same_key() {
+    let (bench, task) = lose("before", "in_doubt: ask", vec![Answer::says("paid")]).await;
+    bench.asked(task).await;
+    std::fs::remove_file(bench.dir.path().join("hold")).unwrap();
+    bench.say(task, "turn-1/tool-1/doubt", json!({"outcome": "run"})).await;
+    assert_eq!(bench.told(task).await, "completed \"paid\"");
+    assert_eq!(told(&bench), "charged 5 cents for order A1: charge ch_1");
+    let entries = till::entries(&bench.dir.path().join("ledger.jsonl")).unwrap();
+    let key = format!("{task}/turn-1/tool-1");
+    assert_eq!(entries.iter().map(|entry| entry.key.as_ref()).collect::<Vec<_>>(), [Some(&key)]);
+    let history = bench.history(task).await;
+    assert!(history.step("turn-1/tool-1/again-1").is_some());
+}
+
+#[tokio::test]
+async fn a_person_can_stop_the_task_or_not_know() {
+    let (bench, task) = lose("after", "", Vec::new()).await;
+    bench.asked(task).await;
+    bench.say(task, "turn-1/tool-1/doubt", json!({"outcome": "stop"})).await;
+    let end = bench.told(task).await;
+    assert!(end.starts_with("failed: stopped by a person, who was asked whether till/"), "{end}");
+
+    let (bench, task) = lose("after", "", vec![Answer::says("I look")]).await;
+    bench.asked(task).await;
+    bench.reply(task, "turn-1/tool-1/doubt", json!({"action": "decline"})).await;
+    assert_eq!(bench.told(task).await, "completed \"I look\"");
+    let told = told(&bench);
+    assert!(told.starts_with("The outcome of this call is unknown"), "{told}");
+    assert!(told.contains("A person was asked and does not know either."), "{told}");
+}
+
+#[tokio::test]
+async fn a_check_that_knows_settles_it_without_a_person() {
+    const CHECK: &str =
+        "in_doubt: {till/charge_card: {check: till/find_charge}}\ntools: [till/charge_card]";
+    let (bench, end, charges) = lose_the_answer(CHECK, vec![Answer::says("paid")]).await;
+    assert_eq!((end.as_str(), charges), ("completed \"paid\"", 1));
+    assert_eq!(told(&bench), "charged 5 cents for order A1: charge ch_1");
+
+    let (bench, task) = lose("before", CHECK, vec![Answer::says("paid")]).await;
+    std::fs::remove_file(bench.dir.path().join("hold")).ok();
+    assert_eq!(bench.told(task).await, "completed \"paid\"");
+    let entries = till::entries(&bench.dir.path().join("ledger.jsonl")).unwrap();
+    let key = format!("{task}/turn-1/tool-1");
+    assert_eq!(entries.iter().map(|entry| entry.key.as_ref()).collect::<Vec<_>>(), [Some(&key)]);
+}
+
+#[tokio::test]
+async fn a_check_that_does_not_know_leaves_it_to_the_policy() {
+    const CHECK: &str = "in_doubt: {till/charge_card: {check: till/read_ledger}}";
+    let (bench, task) = lose("after", CHECK, vec![Answer::says("paid")]).await;
+    let (key, question) = bench.asked(task).await.pop().unwrap();
+    let said = "till/read_ledger was asked and says: [{";
+    assert!(question.message.contains(said), "{}", question.message);
+    bench.say(task, &key, json!({"outcome": "happened"})).await;
+    assert_eq!(bench.told(task).await, "completed \"paid\"");
+    assert!(told(&bench).starts_with("The call took effect, as a person has found out."));
+
+    const FAIL: &str = "in_doubt: {till/charge_card: {check: till/read_ledger, else: fail}}";
+    let (_, end, _) = lose_the_answer(FAIL, Vec::new()).await;
+    assert!(end.starts_with("failed: the outcome of till/charge_card is unknown"), "{end}");
+
+    const MISSING: &str = "in_doubt: {till/charge_card: {check: till/find_refund}}";
+    let end = Bench::new([]).await.run(&format!("{TILL}\n{MISSING}")).await;
+    assert!(end.contains("names tools that no server offers: till/find_refund;"), "{end}");
 }

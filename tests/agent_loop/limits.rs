@@ -20,34 +20,34 @@ fn accept(content: Value) -> Value {
 #[tokio::test]
 async fn more_tokens_are_asked_for_until_they_are_enough() {
     let (mut bench, task) = bench("budget: {tokens: 100, atLimit: ask}").await;
-    let words = bench.asked(task, "turn-2/raise-tokens").await;
+    let words = bench.until_asks(task, "turn-2/raise-tokens").await;
     assert!(words.contains("50 of 100 tokens are spent, and the next call reads about"), "{words}");
-    bench.answer(task, "turn-2/raise-tokens", accept(json!({"tokens": 1}))).await;
-    let words = bench.asked(task, "turn-2/raise-tokens#2").await;
+    bench.reply(task, "turn-2/raise-tokens", accept(json!({"tokens": 1}))).await;
+    let words = bench.until_asks(task, "turn-2/raise-tokens#2").await;
     assert!(words.contains("50 of 101 tokens"), "{words}");
     bench.restart().await;
-    bench.answer(task, "turn-2/raise-tokens#2", accept(json!({"tokens": 1000}))).await;
+    bench.reply(task, "turn-2/raise-tokens#2", accept(json!({"tokens": 1000}))).await;
     assert!(matches!(bench.end(task).await, End::Completed(_)));
 }
 
 #[tokio::test]
 async fn turns_and_time_are_asked_for_too() {
     let (bench, task) = bench("maxTurns: 1\nbudget: {wallTime: 1s, atLimit: ask}").await;
-    bench.asked(task, "turn-2/raise-turns").await;
+    bench.until_asks(task, "turn-2/raise-turns").await;
     let created_at_ms = bench.runtime.store().task(task).await.unwrap().unwrap().created_at_ms;
     bench.runtime.clock().sleep_until(created_at_ms + 1_000).await;
-    bench.answer(task, "turn-2/raise-turns", accept(json!({"turns": 5}))).await;
-    let words = bench.asked(task, "turn-2/raise-time").await;
+    bench.reply(task, "turn-2/raise-turns", accept(json!({"turns": 5}))).await;
+    let words = bench.until_asks(task, "turn-2/raise-time").await;
     assert!(words.contains("s of 1 s are over"), "{words}");
-    bench.answer(task, "turn-2/raise-time", accept(json!({"minutes": 0.5}))).await;
+    bench.reply(task, "turn-2/raise-time", accept(json!({"minutes": 0.5}))).await;
     assert!(matches!(bench.end(task).await, End::Completed(_)));
 }
 
 #[tokio::test]
 async fn a_no_ends_the_task_with_what_it_has() {
     let (bench, task) = bench("maxTurns: 1\nbudget: {atLimit: ask}").await;
-    bench.asked(task, "turn-2/raise-turns").await;
-    bench.answer(task, "turn-2/raise-turns", json!({"action": "decline"})).await;
+    bench.until_asks(task, "turn-2/raise-turns").await;
+    bench.reply(task, "turn-2/raise-turns", json!({"action": "decline"})).await;
     match bench.end(task).await {
         End::Failed(failure) => {
             let words = failure.to_string();

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod answers;
+mod approvals;
+mod asking;
 mod background;
 mod budgets;
 mod calls;
@@ -23,10 +25,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relight::agent::models::{ModelsConfig, OpenAiConfig, PaceConfig, Registry, Timeouts};
-use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Pinned, Price, Prices};
-use relight::durable::{ManualClock, Runtime};
+use relight::agent::{
+    AGENT_FUNCTION, AgentLoop, AnswerError, Definition, OpenQuestions, Pinned, Price, Prices,
+};
+use relight::durable::{ManualClock, Question, Runtime};
 use relight::journal::sqlite::Sqlite;
-use relight::journal::{End, Payload, TaskId};
+use relight::journal::{End, History, Payload, TaskId};
 use relight::mcp::client::Downstream;
 use relight::mcp::till;
 use serde_json::{Value, json};
@@ -125,11 +129,63 @@ impl Bench {
     /// Runs an agent to its end and tells how it ended in one line.
     pub(crate) async fn run(&self, front_matter: &str) -> String {
         let task = self.call(front_matter, "hello").await;
+        self.told(task).await
+    }
+
+    /// How a task ended, in one line.
+    pub(crate) async fn told(&self, task: TaskId) -> String {
         match self.end(task).await {
             End::Completed(output) => format!("completed {}", output.json()),
             End::Failed(failure) => format!("failed: {failure}"),
             other => format!("{other:?}"),
         }
+    }
+
+    /// Waits until the task asks, and tells what.
+    pub(crate) async fn asked(&self, task: TaskId) -> Vec<(String, Question)> {
+        let store = self.runtime.store().as_ref();
+        let mut changes = store.changes();
+        let asked = async {
+            loop {
+                changes.mark_unchanged();
+                let open = OpenQuestions::of(store, task).await.unwrap();
+                if open.iter().next().is_some() {
+                    return open
+                        .iter()
+                        .map(|(key, asked)| (key.to_owned(), asked.clone()))
+                        .collect();
+                }
+                assert_eq!(store.end(task).await.unwrap(), None, "it ended without asking");
+                changes.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), asked).await.unwrap()
+    }
+
+    /// Fills in a form.
+    pub(crate) async fn say(&self, task: TaskId, key: &str, content: Value) {
+        self.reply(task, key, json!({"action": "accept", "content": content})).await;
+    }
+
+    /// Gives an answer that must be taken.
+    pub(crate) async fn reply(&self, task: TaskId, key: &str, answer: Value) {
+        assert_eq!(self.try_reply(task, key, answer).await.unwrap(), 1);
+    }
+
+    /// Gives an answer; says how many were taken.
+    pub(crate) async fn try_reply(
+        &self,
+        task: TaskId,
+        key: &str,
+        answer: Value,
+    ) -> Result<usize, AnswerError> {
+        let store = self.runtime.store().as_ref();
+        let open = OpenQuestions::of(store, task).await.unwrap();
+        open.answer(store, self.runtime.clock().now_ms(), [(key.to_owned(), answer)]).await
+    }
+
+    pub(crate) async fn history(&self, task: TaskId) -> History {
+        History::of(self.runtime.store().history(task, 0).await.unwrap()).unwrap()
     }
 
     /// What the till did, a tool a line.

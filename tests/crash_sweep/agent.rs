@@ -56,6 +56,7 @@ impl Toolbox for FakeToolbox {
             description: None,
             input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
             effect,
+            destructive_hint: None,
             as_task: false,
         };
         let tools = [
@@ -69,7 +70,8 @@ impl Toolbox for FakeToolbox {
 
     async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
         self.0.effect(call.idempotency_key).await;
-        Ok(Called::Output(ToolOutput { text: format!("{} done", call.tool), is_error: false }))
+        let text = format!("{} done", call.tool);
+        Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }))
     }
 }
 

@@ -49,6 +49,7 @@ impl Toolbox for Shelf {
             description: None,
             input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
             effect,
+            destructive_hint: None,
             as_task: false,
         };
         Ok([("open", Effect::Pure), ("charge", Effect::Once)].map(tool).into())
@@ -57,7 +58,7 @@ impl Toolbox for Shelf {
     async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
         self.0.effect(call.idempotency_key).await;
         let text = if call.tool == "open" { book() } else { "charged".to_owned() };
-        Ok(Called::Output(ToolOutput { text, is_error: false }))
+        Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }))
     }
 }
 

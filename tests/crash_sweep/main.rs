@@ -30,6 +30,7 @@ mod agent;
 mod function;
 mod life;
 mod long;
+mod people;
 mod power;
 mod random;
 mod sweep;

@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use relight::agent::OpenQuestions;
 use relight::durable::{Builder, Clock, ManualClock, Runtime, StartTask};
 use relight::journal::{End, Filter, Payload, Store, TaskId};
+
+use serde_json::Value;
 
 use crate::life::{Life, Threads};
 use crate::power::{Power, Site};
@@ -31,6 +34,11 @@ pub(crate) trait Program: Sync {
 
     /// How many tasks it starts.
     fn children(&self) -> usize;
+
+    /// What a person answers to a question, as an `ElicitResult`: somebody who looks at the world.
+    fn answer(&self, _: TaskId, key: &str, _: &World) -> Value {
+        panic!("nobody should be asked {key:?}")
+    }
 
     /// Checks the answer, given what the crash left in doubt and what took effect.
     fn judge(&self, answer: &Payload, task: TaskId, in_doubt: &HashSet<String>, world: &World);
@@ -87,7 +95,7 @@ fn trial(program: &impl Program, cut_at: Option<usize>) -> Vec<Site> {
             |runtime, store| {
                 within(
                     "the task's end",
-                    to_the_end(runtime, store, program.start(), &handle, &clock),
+                    to_the_end(program, runtime, store, &world, &handle, &clock),
                 )
             },
         );
@@ -112,17 +120,18 @@ fn trial(program: &impl Program, cut_at: Option<usize>) -> Vec<Site> {
     sites
 }
 
-/// A client's part: asks for the task, keeps its handle, and waits for its end. Time passes when
+/// A client's part: asks for the task, keeps its handle, answers its questions, and waits for its end. Time passes when
 /// nothing can happen before it does.
 async fn to_the_end(
+    program: &impl Program,
     runtime: Runtime,
     store: Arc<dyn Store>,
-    start: StartTask,
+    world: &World,
     handle: &Mutex<Option<TaskId>>,
     clock: &ManualClock,
 ) -> (TaskId, End) {
     let mut changes = store.changes();
-    let task = runtime.start(start).await.unwrap();
+    let task = runtime.start(program.start()).await.unwrap();
     let kept = *handle.lock().unwrap().get_or_insert(task);
     assert_eq!(kept, task, "a handle that was returned is good for ever");
     loop {
@@ -131,6 +140,10 @@ async fn to_the_end(
             return (task, end);
         }
         let all = Filter { limit: usize::MAX, ..Filter::default() };
+        let asked = OpenQuestions::of(store.as_ref(), task).await.unwrap();
+        let answers =
+            asked.iter().map(|(key, _)| (key.to_owned(), program.answer(task, key, world)));
+        asked.answer(store.as_ref(), clock.now_ms(), answers).await.unwrap();
         for parked in store.tasks(all).await.unwrap() {
             if let (Some(at_ms), None) = (parked.wake_at_ms, parked.runner) {
                 clock.advance_ms((at_ms - clock.now_ms()).max(0));

@@ -3,7 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use relight::journal::{Effect, Filter, History, Result, RunnerId, Status, Store, Task, TaskId};
+use relight::journal::{
+    Effect, FailureKind, Filter, History, Result, RunnerId, Status, Step, StepState, Store, Task,
+    TaskId,
+};
 
 use crate::power::{Power, Site};
 
@@ -58,7 +61,13 @@ impl World {
             return Ok(Some(format!("{idempotency_key}: run by {runner}, held by {holder:?}")));
         }
         let history = History::of(self.referee.history(id, 0).await?).unwrap();
-        let finished = history.step(key).filter(|step| step.state.is_finished());
+        // What is in doubt may be made again by a further step, once somebody has said that it did
+        // not happen.
+        let settled = |step: &&Step| match &step.state {
+            StepState::Failed(failure) => failure.kind != FailureKind::InDoubt,
+            state => state.is_finished(),
+        };
+        let finished = history.step(key).filter(settled);
         Ok(finished.map(|step| format!("{idempotency_key}: run again, and is already {step:?}")))
     }
 

@@ -57,7 +57,7 @@ fn shop(builder: Builder, clock: &ManualClock, log: &Log) -> Builder {
             async move {
                 charge(&ctx, &log).await?;
                 let schema = Payload::of(&serde_json::json!({"type": "object"}))?;
-                ctx.ask("sure", &Question { message: "Sure?".to_owned(), schema }).await
+                ctx.ask("sure", &Question::new("Sure?", schema)).await
             }
         })
         .function("wait", move |ctx: Context, (): ()| {

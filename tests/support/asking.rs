@@ -31,11 +31,11 @@ async fn confirm(ctx: Context, _input: Value) -> Result<String, Failure> {
         "properties": {"sure": {"type": "boolean"}},
         "required": ["sure"],
     });
-    let question =
-        Question { message: "Are you sure?".to_owned(), schema: Payload::of(&schema).unwrap() };
+    let question = Question::new("Are you sure?", Payload::of(&schema).unwrap());
     Ok(match ctx.ask("confirm", &question).await? {
         Answer::Accept { content } => format!("sure: {}", content["sure"]),
         Answer::Decline => "declined".to_owned(),
         Answer::Cancel => "put away".to_owned(),
+        Answer::Expired => "expired".to_owned(),
     })
 }

@@ -5,6 +5,7 @@
 //! goes on as it began, whatever the files say by then. Nothing in it is secret: `${VAR}` stays as
 //! it is written.
 
+mod asking;
 mod callees;
 pub(crate) mod document;
 mod front_matter;
@@ -19,9 +20,10 @@ use serde::{Deserialize, Serialize};
 
 pub use document::{Error, Problem};
 pub use pattern::{NoPattern, ToolPattern};
-pub use policy::{AtLimit, Budget, InDoubt};
+pub use policy::{Asking, AtLimit, Budget, InDoubt, Unanswered};
 
 use self::pattern::{PerTool, of_tool};
+use self::policy::{Approve, DoubtRule};
 use super::tools::{AGENT, BUILT_IN};
 use super::{BuiltIn, Servers, Settings, Tool};
 use crate::durable::RetryPolicy;
@@ -49,9 +51,13 @@ pub struct Definition {
     #[serde(default)]
     budget: Budget,
     #[serde(default)]
-    in_doubt: InDoubt,
+    in_doubt: DoubtRule,
     #[serde(default, skip_serializing_if = "PerTool::is_empty")]
-    in_doubt_of: PerTool<InDoubt>,
+    in_doubt_of: PerTool<DoubtRule>,
+    #[serde(default, skip_serializing_if = "Approve::is_nothing")]
+    approve: Approve,
+    #[serde(default)]
+    questions: Asking,
     #[serde(default, skip_serializing_if = "PerTool::is_empty")]
     effects: PerTool<Effect>,
     #[serde(default)]
@@ -176,23 +182,53 @@ impl Definition {
         BuiltIn::ALL.into_iter().filter(has).collect()
     }
 
-    /// The entries of `tools` that match none of these tools.
+    /// What the file names in `tools` or as a check and what is none of these tools.
     pub fn missing(&self, offered: &[Tool]) -> Vec<String> {
         let unmatched = |pattern: &&ToolPattern| {
             !offered.iter().any(|tool| pattern.matches(&tool.server, &tool.name))
         };
-        self.tools.iter().flatten().filter(unmatched).map(ToString::to_string).collect()
+        let named = self.tools.iter().flatten().chain(self.checks());
+        named.filter(unmatched).map(ToString::to_string).collect()
     }
 
     /// What calling this tool twice would do: by the agent's file, or else by the tool's own
     /// annotations.
     pub fn effect_of(&self, tool: &Tool) -> Effect {
-        of_tool(&self.effects, &tool.server, &tool.name).unwrap_or(tool.effect)
+        of_tool(&self.effects, &tool.server, &tool.name).copied().unwrap_or(tool.effect)
     }
 
-    /// What becomes of a call of this tool whose outcome is unknown.
+    /// What becomes of a call of this tool whose outcome is unknown, and which no check settles.
     pub fn in_doubt_of(&self, server: &str, tool: &str) -> InDoubt {
-        of_tool(&self.in_doubt_of, server, tool).unwrap_or(self.in_doubt)
+        self.doubt_rule(server, tool).policy
+    }
+
+    /// The tool that is asked first what became of such a call.
+    pub fn check_of(&self, server: &str, tool: &str) -> Option<&ToolPattern> {
+        self.doubt_rule(server, tool).check.as_ref()
+    }
+
+    /// All tools that some doubt may be settled by.
+    pub fn checks(&self) -> impl Iterator<Item = &ToolPattern> {
+        let rules = std::iter::once(&self.in_doubt).chain(self.in_doubt_of.values());
+        rules.filter_map(|rule| rule.check.as_ref())
+    }
+
+    fn doubt_rule(&self, server: &str, tool: &str) -> &DoubtRule {
+        of_tool(&self.in_doubt_of, server, tool).unwrap_or(&self.in_doubt)
+    }
+
+    /// Whether a call of this tool waits for a person's yes. A tool that only reads destroys
+    /// nothing; of any other the protocol assumes the worst unless its annotations say better.
+    pub fn wants_approval(&self, tool: &Tool) -> bool {
+        let Approve { tools, destructive } = &self.approve;
+        let destroys = self.effect_of(tool) != Effect::Pure && tool.destructive_hint != Some(false);
+        (*destructive && destroys)
+            || tools.iter().any(|pattern| pattern.matches(&tool.server, &tool.name))
+    }
+
+    /// How long its questions wait for people.
+    pub fn questions(&self) -> Asking {
+        self.questions
     }
 
     /// The conversation's first message: the text itself where `task` is the only argument, else

@@ -2,13 +2,13 @@
 
 use super::document::{Error, Fields, Node, Problems, Value};
 use super::policy::{AtLimit, Budget};
-use super::{Definition, callees, front_matter, rules, schema, servers};
+use super::{Definition, asking, callees, front_matter, rules, schema, servers};
 use crate::agent::{Servers, Settings};
 use crate::durable::RetryPolicy;
 use crate::limits;
 
 /// The keys of the front matter, in the order in which people are told of them.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "name",
     "description",
     "model",
@@ -23,12 +23,11 @@ const KEYS: [&str; 16] = [
     "output",
     "budget",
     "in_doubt",
+    "approve",
+    "questions",
     "effects",
     "retry",
 ];
-
-/// Keys that this version does not have.
-const NOT_YET: [&str; 1] = ["approve"];
 
 /// Reads an agent file; `project` holds the servers of `mcp.json`.
 pub(super) fn parse(path: &str, text: &str, project: &Servers) -> Result<Definition, Error> {
@@ -45,8 +44,7 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     }
     let parts = front_matter::split(text, problems)?;
     let root = Node::read(parts.yaml, problems)?;
-    let fields = Fields::open_any(&root, "", &KEYS, problems)?;
-    fields.refuse_others(&KEYS, &NOT_YET, problems);
+    let fields = Fields::open(&root, "", &KEYS, problems)?;
 
     // All are read before any absence ends it, so that every mistake is found.
     let name = name(&fields, problems);
@@ -55,6 +53,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     let wanted = fields.get("mcpServers").map(|node| servers::wanted(node, problems));
     let mut mentioned = Vec::new();
     let (in_doubt, in_doubt_of) = rules::in_doubt(&fields, &mut mentioned, problems);
+    let approve = asking::approve(&fields, &mut mentioned, problems);
+    let questions = asking::questions(&fields, problems);
     let effects = rules::effects(&fields, &mut mentioned, problems);
     let agents = callees::agents(&fields, problems);
     callees::check(&agents, tools.iter().flatten().chain(&mentioned), problems);
@@ -86,6 +86,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
         budget,
         in_doubt,
         in_doubt_of,
+        approve,
+        questions,
         effects,
         retry,
         input_schema: input_schema?,

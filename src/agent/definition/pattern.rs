@@ -62,6 +62,11 @@ impl ToolPattern {
         &self.server
     }
 
+    /// The tool; `None` where all of the server's are meant.
+    pub fn tool(&self) -> Option<&str> {
+        self.tool.as_deref()
+    }
+
     /// Whether this tool is meant.
     pub fn matches(&self, server: &str, tool: &str) -> bool {
         self.server == server && self.tool.as_deref().is_none_or(|own| own == tool)
@@ -114,9 +119,6 @@ impl TryFrom<String> for ToolPattern {
 pub(super) type PerTool<T> = BTreeMap<ToolPattern, T>;
 
 /// What the file says of one tool.
-pub(super) fn of_tool<T: Copy>(rules: &PerTool<T>, server: &str, tool: &str) -> Option<T> {
-    rules
-        .get(&ToolPattern::one(server, tool))
-        .or_else(|| rules.get(&ToolPattern::all_of(server)))
-        .copied()
+pub(super) fn of_tool<'r, T>(rules: &'r PerTool<T>, server: &str, tool: &str) -> Option<&'r T> {
+    rules.get(&ToolPattern::one(server, tool)).or_else(|| rules.get(&ToolPattern::all_of(server)))
 }

@@ -1,6 +1,8 @@
-//! What an agent may spend, and what it does when in doubt.
+//! What an agent may spend, what it does when in doubt, and when it asks a person.
 
 use serde::{Deserialize, Serialize};
+
+use super::ToolPattern;
 
 /// What one task of an agent may use up. What is `None` has no bound of its own; turns are
 /// bounded by [`Definition::max_turns`](super::Definition::max_turns).
@@ -46,9 +48,60 @@ impl AtLimit {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InDoubt {
+    /// A person is asked: it happened, it did not, or the task stops.
+    #[default]
+    Ask,
     /// It is made again under the same idempotency key.
     Retry,
     /// The model is told that the outcome is unknown.
+    Tell,
+    /// The task fails.
+    Fail,
+}
+
+/// What the file says of calls in doubt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DoubtRule {
+    /// The tool that may know what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) check: Option<ToolPattern>,
+    /// What becomes of a doubt that no tool settles.
+    pub(super) policy: InDoubt,
+}
+
+/// Which tool calls wait for a person's yes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Approve {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tools: Vec<ToolPattern>,
+    /// All tools that may destroy something, by their annotations.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) destructive: bool,
+}
+
+impl Approve {
+    pub(super) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How long people have to answer the questions of an agent's task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asking {
+    /// In milliseconds from each question. Without it a question stays open for the task's life:
+    /// a parked task costs no more than its row, and a person's silence is no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_ms: Option<u64>,
+    /// What follows from a question that nobody answered in time.
+    #[serde(default)]
+    pub then: Unanswered,
+}
+
+/// What follows from a question that nobody answered in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unanswered {
+    /// The model is told; a call that was to be approved is not made.
     #[default]
     Tell,
     /// The task fails.

@@ -43,6 +43,7 @@ impl Callees {
             // A child is started once and goes on by itself.
             effect: Effect::Idempotent,
             as_task: false,
+            destructive_hint: Some(false),
         })
     }
 

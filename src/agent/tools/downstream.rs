@@ -21,7 +21,7 @@ use tracing::warn;
 
 use super::Bench;
 use crate::agent::{Asked, Called, Pinned, RemoteTask, TaskNews, Tool, ToolOutput, Toolbox};
-use crate::durable::{Context, Left, Look, Past, Question};
+use crate::durable::{Answer, Context, Left, Look, Past, Question};
 use crate::journal::{Failure, FailureKind, History, Step, StepKind, StepState};
 use crate::limits;
 
@@ -107,9 +107,16 @@ async fn put(
     asked: &Asked,
 ) -> Result<(), Failure> {
     let step = |what: &str| if n == 0 { what.to_owned() } else { format!("{what}-{}", n + 1) };
-    let Asked { key, question: Question { message, schema } } = asked;
-    let question = Question { message: format!("{name} asks: {message}"), schema: schema.clone() };
-    let answer = &scope.ask(&step("question"), &question).await?;
+    let Asked { key, question: Question { message, schema, .. } } = asked;
+    let message = format!("{name} asks: {message}");
+    let expire_ms = bench.agent.questions().expire_ms;
+    let question = Question { message, schema: schema.clone(), expire_ms };
+    let answer = match scope.ask(&step("question"), &question).await? {
+        // The server's own words have none for it.
+        Answer::Expired => Answer::Cancel,
+        answer => answer,
+    };
+    let answer = &answer;
     let servers = bench.agent.servers();
     scope
         .idempotent(step("answer"))

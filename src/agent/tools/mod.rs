@@ -5,7 +5,9 @@
 //! model in the end: what a model gets wrong is told to it, and costs it a turn.
 
 mod agents;
+mod approve;
 mod built_in;
+mod doubt;
 mod downstream;
 mod long;
 mod naming;
@@ -17,11 +19,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use self::approve::Verdict;
 use self::long::LongTexts;
 use self::naming::named;
 use super::model::{ToolCall, ToolSpec};
-use super::{Definition, Schema, Share, Tool, Toolbox};
-use crate::durable::{Context, RetryPolicy};
+use super::{Definition, Schema, Share, Tool, ToolPattern, Toolbox, Unanswered};
+use crate::durable::{Answer, Context, Question, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
 
 pub(super) use self::agents::{AGENT, Callees};
@@ -39,6 +42,8 @@ pub(super) struct Bench {
     callees: Callees,
     /// By the name that the model is told.
     tools: BTreeMap<String, Offered>,
+    /// Those that may settle a doubt. The model need not have them.
+    checks: BTreeMap<ToolPattern, Offered>,
     long: LongTexts,
     /// What reads on in them.
     read_more: (String, Offered),
@@ -73,6 +78,19 @@ impl Offered {
             None => By::Server,
         };
         Self { tool, schema, by }
+    }
+
+    /// Reads a call's arguments, or says what is wrong with them.
+    fn read(&self, text: &str) -> Result<Payload, String> {
+        let text = if text.trim().is_empty() { "{}" } else { text };
+        let arguments: Value = serde_json::from_str(text)
+            .map_err(|error| format!("The arguments are not valid JSON ({error})."))?;
+        match self.schema.as_ref().and_then(|schema| schema.complaints(&arguments)) {
+            Some(complaints) => {
+                Err(format!("The arguments do not fit the tool's schema: {complaints}."))
+            }
+            None => Payload::of(&arguments).map_err(|error| error.to_string()),
+        }
     }
 }
 
@@ -120,6 +138,9 @@ impl Bench {
                 offered.join(", ")
             )));
         }
+        let check = |tool: &&Tool| agent.checks().any(|check| *check == tool.pattern());
+        let checks = listed.iter().filter(check);
+        let checks = checks.map(|tool| (tool.pattern(), Offered::new(tool.clone()))).collect();
         let allowed: Vec<Tool> =
             listed.into_iter().filter(|tool| agent.allows(&tool.server, &tool.name)).collect();
         let tools = named(allowed).into_iter().map(|(name, tool)| (name, Offered::new(tool)));
@@ -127,7 +148,7 @@ impl Bench {
         let long = LongTexts::new(agent.context_tokens(), |name| tools.contains_key(name));
         let tool = long.tool();
         let read_more = (tool.name.clone(), Offered { by: By::LongTexts, ..Offered::new(tool) });
-        Ok(Self { toolbox, agent, callees, tools, long, read_more })
+        Ok(Self { toolbox, agent, callees, tools, checks, long, read_more })
     }
 
     /// The tools as the model is told of them, and last the one to read on with.
@@ -181,17 +202,34 @@ impl Bench {
         call: &ToolCall,
         room: Room,
     ) -> Result<String, Failure> {
-        match self.check(call) {
-            Ok((offered, arguments)) => {
-                let call = Call { turn, step, call, arguments: &arguments };
-                match offered.by {
-                    By::Server => server::call(self, call, &offered.tool).await,
-                    By::BuiltIn(built_in) => built_in.call(call).await,
-                    By::Agent => self.callees.call(call, &offered.tool.name, room.share).await,
-                    By::LongTexts => self.long.read_on(call, room.shown_bytes).await,
-                }
+        let (offered, arguments) = match self.check(call) {
+            Ok(found) => found,
+            Err(complaint) => return refuse(turn, step, call, complaint).await,
+        };
+        let agent = self.agent.as_ref();
+        let call = Call { agent, turn, step, call, arguments: &arguments };
+        if !agent.wants_approval(&offered.tool) {
+            return self.make(call, offered, room).await;
+        }
+        match approve::ask(&call, offered).await? {
+            Verdict::Approved => self.make(call, offered, room).await,
+            Verdict::Changed(arguments) => {
+                let call = Call { arguments: &arguments, ..call };
+                let text = self.make(call, offered, room).await?;
+                let arguments = arguments.json();
+                Ok(format!("A person changed the arguments to {arguments}.\n{text}"))
             }
-            Err(complaint) => refuse(turn, step, call, complaint).await,
+            Verdict::Refused(why) => call.refuse(why).await,
+        }
+    }
+
+    /// Makes a call that nothing stands against any more.
+    async fn make(&self, call: Call<'_>, offered: &Offered, room: Room) -> Result<String, Failure> {
+        match offered.by {
+            By::Server => server::call(self, call, &offered.tool).await,
+            By::BuiltIn(built_in) => built_in.call(call).await,
+            By::Agent => self.callees.call(call, &offered.tool.name, room.share).await,
+            By::LongTexts => self.long.read_on(call, room.shown_bytes).await,
         }
     }
 
@@ -207,23 +245,16 @@ impl Bench {
                 names.join(", ")
             ));
         };
-        let text = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
-        let arguments: Value = serde_json::from_str(text)
-            .map_err(|error| format!("The arguments are not valid JSON ({error}). Call the tool again with a JSON object."))?;
-        if let Some(complaints) =
-            offered.schema.as_ref().and_then(|schema| schema.complaints(&arguments))
-        {
-            return Err(format!(
-                "The arguments do not fit the tool's schema: {complaints}. The tool was not called."
-            ));
+        match offered.read(&call.arguments) {
+            Ok(arguments) => Ok((offered, arguments)),
+            Err(complaint) => Err(format!("{complaint} The tool was not called.")),
         }
-        let arguments = Payload::of(&arguments).map_err(|error| error.to_string())?;
-        Ok((offered, arguments))
     }
 }
 
 /// A model's call of a tool that is there, with arguments that fit.
 struct Call<'a> {
+    agent: &'a Definition,
     turn: &'a Context,
     /// The name of its step; what it needs beside that one is in [`Call::scope`].
     step: String,
@@ -236,6 +267,28 @@ impl Call<'_> {
     /// Where the further steps of this call are.
     fn scope(&self) -> Context {
         self.turn.scope(&self.step)
+    }
+
+    /// Asks a person, for as long as the agent's file says.
+    ///
+    /// # Errors
+    /// When nobody answered in time and the file says that the task fails then.
+    async fn ask(
+        &self,
+        ctx: &Context,
+        name: &str,
+        message: String,
+        form: &Value,
+    ) -> Result<Answer, Failure> {
+        let asking = self.agent.questions();
+        let schema = Payload::of(form)?;
+        let question = Question { message, schema, expire_ms: asking.expire_ms };
+        let answer = ctx.ask(name, &question).await?;
+        if answer == Answer::Expired && asking.then == Unanswered::Fail {
+            let Question { message, .. } = question;
+            return Err(Failure::is_final(format!("nobody answered in time: {message}")));
+        }
+        Ok(answer)
     }
 
     /// Does nothing but tell the model what is wrong.

@@ -1,92 +1,78 @@
-//! A call of a tool that a server offers: one step, further ones where the server makes a task of it,
-//! and what the model is told where its outcome is unknown.
+//! A call of a tool that a server offers: a step, further ones where the server makes a task of it,
+//! and where its outcome is lost whatever it takes to settle that.
 
 use serde_json::json;
 
+use super::doubt::{Lost, Settled, settle};
 use super::{Bench, Call, downstream};
-use crate::agent::{Called, InDoubt, Invocation, Tool, ToolOutput};
-use crate::durable::Doubt;
+use crate::agent::{Called, InDoubt, Invocation, Tool};
+use crate::durable::{Context, Doubt};
 use crate::journal::{Failure, FailureKind, StepKind};
-use crate::limits;
 
-/// Makes the call. The text is for the model.
+/// Makes the call, and again where it turns out not to have happened. The text is for the model.
 ///
 /// # Errors
-/// When the outcome is in doubt and the agent's policy is to fail.
+/// When the outcome is in doubt and a person, or the agent's policy, ends the task for it.
 pub(super) async fn call(bench: &Bench, call: Call<'_>, tool: &Tool) -> Result<String, Failure> {
-    let doubt = bench.agent.in_doubt_of(&tool.server, &tool.name);
-    let outcome = answer(bench, &call, tool, doubt).await;
-    match outcome {
-        Ok(output) if output.is_error => Ok(format!("The tool reports an error: {}", output.text)),
-        Ok(output) => Ok(output.text),
-        Err(failure) if failure.kind == FailureKind::Mismatch => Err(failure),
-        Err(failure) if failure.kind == FailureKind::InDoubt => match doubt {
-            InDoubt::Fail => Err(Failure::in_doubt(format!(
-                "the outcome of {}/{} is unknown and the agent's in_doubt policy is to fail: {failure}",
-                tool.server, tool.name
-            ))),
-            InDoubt::Tell | InDoubt::Retry => Ok(format!(
-                "The outcome of this call is unknown: it was sent and may have taken effect, and its \
-                     answer was lost. Do not simply repeat it. Find out first whether it took effect. ({failure})"
-            )),
-        },
-        Err(failure) => Ok(format!("The call failed: {failure}")),
-    }
-}
-
-/// Makes the call and has its answer, however long the server makes a task of it.
-///
-/// # Errors
-/// In doubt, where the call or its task was lost.
-async fn answer(
-    bench: &Bench,
-    call: &Call<'_>,
-    tool: &Tool,
-    doubt: InDoubt,
-) -> Result<ToolOutput, Failure> {
-    let mut lost = 0;
+    let scope = call.scope();
+    let (mut ctx, mut step) = (call.turn, call.step.clone());
+    let mut before = 0;
     loop {
-        let task = match make(bench, call, tool, doubt).await? {
-            Called::Output(output) => return Ok(output),
-            Called::Task { task } => task,
+        let made = make(bench, &call, tool, ctx, &step).await;
+        let of_task = matches!(made, Ok(Called::Task { .. }));
+        let outcome = match made {
+            Ok(Called::Output(output)) => Ok(output),
+            Ok(Called::Task { task }) => downstream::follow(bench, &scope, tool, &task).await,
+            Err(failure) => Err(failure),
         };
-        match downstream::follow(bench, &call.scope(), tool, &task).await {
-            Err(failure)
-                if failure.kind == FailureKind::InDoubt
-                    && doubt == InDoubt::Retry
-                    && lost < limits::LOST_TASK_CALLS =>
-            {
-                lost += 1;
+        match outcome {
+            Ok(output) if output.is_error => {
+                return Ok(format!("The tool reports an error: {}", output.text));
             }
-            outcome => return outcome,
+            Ok(output) => return Ok(output.text),
+            Err(failure) if failure.kind == FailureKind::Mismatch => return Err(failure),
+            Err(failure) if failure.kind == FailureKind::InDoubt => {
+                let started_at_ms = ctx.started_at_ms(&step);
+                let lost = Lost { failure, started_at_ms, before, of_task };
+                match settle(bench, &call, tool, lost).await? {
+                    Settled::Known(text) => return Ok(text),
+                    Settled::Again => before += 1,
+                }
+            }
+            Err(failure) => return Ok(format!("The call failed: {failure}")),
         }
+        (ctx, step) = (&scope, format!("again-{before}"));
     }
 }
 
-/// The step that is the call itself. A task that it leads to is found again by its outcome, so the
-/// call is never made for that a second time.
+/// The step that is the call itself, by this name. A task that it leads to is found again by its
+/// outcome, so the call is never made for that a second time. All attempts at one call carry one
+/// idempotency key.
 async fn make(
     bench: &Bench,
     call: &Call<'_>,
     tool: &Tool,
-    doubt: InDoubt,
+    ctx: &Context,
+    step: &str,
 ) -> Result<Called, Failure> {
-    let Call { turn, step, arguments, .. } = call;
+    let arguments = call.arguments;
+    let doubt = bench.agent.in_doubt_of(&tool.server, &tool.name);
+    let checked = bench.agent.check_of(&tool.server, &tool.name).is_some();
+    let rerun = doubt == InDoubt::Retry && !checked;
     let servers = bench.agent.servers();
-    turn.step(step.as_str(), bench.agent.effect_of(tool))
+    ctx.step(step, bench.agent.effect_of(tool))
         .kind(StepKind::Tool)
         .input(&json!({"tool": format!("{}/{}", tool.server, tool.name), "arguments": arguments}))
         .retry(bench.agent.retry())
-        .in_doubt(if doubt == InDoubt::Retry { Doubt::Rerun } else { Doubt::Fail })
+        .in_doubt(if rerun { Doubt::Rerun } else { Doubt::Fail })
+        .idempotency_key(call.turn.idempotency_key(&call.step))
         .run(|attempt| async move {
-            // A call that is made again because its task was lost goes by the first one's key.
-            let key = attempt.idempotency_key.split('#').next().unwrap_or_default();
             let call = Invocation {
                 servers,
                 server: &tool.server,
                 tool: &tool.name,
                 arguments,
-                idempotency_key: key,
+                idempotency_key: &attempt.idempotency_key,
                 as_task: tool.as_task,
             };
             bench.toolbox.call(call).await

@@ -1,5 +1,6 @@
-//! `relight tasks`: looks at tasks and stops them.
+//! `relight tasks`: looks at tasks, answers what they ask, and stops them.
 
+mod answer;
 mod cancel;
 mod list;
 mod show;
@@ -22,6 +23,8 @@ pub(super) enum Command {
     Show(show::Args),
     /// Follow a task to its end
     Watch(watch::Args),
+    /// Answer a question of a task
+    Answer(answer::Args),
     /// Stop a task
     Cancel(cancel::Args),
 }
@@ -35,7 +38,8 @@ pub(super) async fn tasks(
     let result = match command {
         Command::List(args) => list::list(&args, store.as_ref(), screen).await,
         Command::Show(args) => show::show(&args, store.as_ref(), screen).await,
-        Command::Watch(args) => watch::watch(&args, store.as_ref(), screen).await,
+        Command::Watch(args) => watch::watch(&args, store.as_ref(), settings, screen).await,
+        Command::Answer(args) => answer::answer(&args, store.as_ref(), screen).await,
         Command::Cancel(args) => cancel::cancel(&args, &store, screen).await,
     };
     store.close().await;

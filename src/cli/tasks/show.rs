@@ -1,7 +1,7 @@
 //! `relight tasks show`.
 
 use jiff::Timestamp;
-use relight::journal::{Store, TaskId};
+use relight::journal::{StepKind, Store, TaskId};
 use serde_json::json;
 
 use super::super::run::short_id;
@@ -47,7 +47,11 @@ pub(super) async fn show(args: &Args, store: &dyn Store, screen: &Screen) -> Res
         }
     }
     for (key, step) in teller.history().steps().filter(|(_, step)| !step.state.is_finished()) {
-        screen.line(format!("{}  {key}: under way", dim(time(step.started_at_ms))));
+        let what = match step.kind {
+            StepKind::Question => "waits for an answer (relight tasks answer)",
+            _ => "under way",
+        };
+        screen.line(format!("{}  {key}: {what}", dim(time(step.started_at_ms))));
     }
     if !children.is_empty() {
         screen.line("");

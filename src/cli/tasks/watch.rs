@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use relight::journal::{End, Error as JournalError, Store, TaskId};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use relight::config::Settings;
+use relight::journal::{End, Error as JournalError, Status, Store, TaskId};
 
-use super::super::run::say_end;
+use super::super::asking::Asker;
+use super::super::run::{answer_command, say_end};
 use super::super::screen::Screen;
 use super::super::story::Teller;
 use super::super::{Error, find_task};
@@ -19,9 +21,15 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-pub(super) async fn watch(args: &Args, store: &dyn Store, screen: &Screen) -> Result<(), Error> {
+pub(super) async fn watch(
+    args: &Args,
+    store: &dyn Store,
+    settings: &Settings,
+    screen: &Screen,
+) -> Result<(), Error> {
     let task = find_task(store, &args.task).await?;
-    let end = Follower::new(task, !args.json).follow(store, screen).await?;
+    let asker = Asker::new(task, answer_command(task, settings), false);
+    let end = Follower::new(task, !args.json, asker).follow(store, screen).await?;
     say_end(store, task, &end, args.json, screen).await
 }
 
@@ -31,10 +39,13 @@ pub(in crate::cli) struct Follower {
     teller: Teller,
     /// What the task is at, below the lines of what it did. Drawn on a terminal only.
     spinner: Option<ProgressBar>,
+    asker: Asker,
+    /// A form waits for a line to be typed.
+    asks: bool,
 }
 
 impl Follower {
-    pub(in crate::cli) fn new(task: TaskId, progress: bool) -> Self {
+    pub(in crate::cli) fn new(task: TaskId, progress: bool, asker: Asker) -> Self {
         let spinner = progress.then(|| {
             let style = ProgressStyle::with_template("{spinner} {msg}");
             let bar = ProgressBar::new_spinner()
@@ -42,7 +53,7 @@ impl Follower {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        Self { task, teller: Teller::default(), spinner }
+        Self { task, teller: Teller::default(), spinner, asker, asks: false }
     }
 
     /// Tells what happens until the task has ended.
@@ -68,7 +79,18 @@ impl Follower {
                     spinner.suspend(|| screen.note(format!("  {line}")));
                 }
             }
+            let asks = match task.status {
+                Status::InputRequired => self.asker.look(store, screen).await?,
+                _ => false,
+            };
             if let Some(spinner) = &self.spinner {
+                // It would be drawn over what is typed.
+                if asks != std::mem::replace(&mut self.asks, asks) {
+                    spinner.set_draw_target(match asks {
+                        true => ProgressDrawTarget::hidden(),
+                        false => ProgressDrawTarget::stderr(),
+                    });
+                }
                 spinner.set_message(task.message.unwrap_or_default());
             }
             if let Some(end) = self.teller.history().end() {
@@ -78,6 +100,7 @@ impl Follower {
                 return Ok(end.clone());
             }
             tokio::select! {
+                line = self.asker.line() => self.asker.take(line, store, screen).await?,
                 _ = tick.tick() => {}
                 changed = changes.changed() => if changed.is_err() { return Err(JournalError::Closed.into()) },
             }

@@ -130,7 +130,7 @@ pub(super) fn question(asked: &ElicitRequestParams) -> Option<Question> {
         }
         _ => return None,
     };
-    Some(Question { message, schema: Payload::of(&schema).ok()? })
+    Some(Question::new(message, Payload::of(&schema).ok()?))
 }
 
 /// An answer as the result of `elicitation/create`.
@@ -139,6 +139,6 @@ pub(super) fn result(answer: &Answer) -> ElicitResult {
         Answer::Accept { content } => ElicitResult::new(ElicitationAction::Accept)
             .with_content(Value::Object(content.clone())),
         Answer::Decline => ElicitResult::new(ElicitationAction::Decline),
-        Answer::Cancel => ElicitResult::new(ElicitationAction::Cancel),
+        Answer::Cancel | Answer::Expired => ElicitResult::new(ElicitationAction::Cancel),
     }
 }

@@ -183,7 +183,8 @@ pub(super) fn output(result: CallToolResult, what: &str) -> Result<ToolOutput, F
             limits::PAYLOAD_MAX_BYTES
         )));
     }
-    Ok(ToolOutput { text, is_error: result.is_error.unwrap_or(false) })
+    let (is_error, structured) = (result.is_error.unwrap_or(false), result.structured_content);
+    Ok(ToolOutput { text, is_error, structured })
 }
 
 /// A block as text; what is no text, as a note of what it is.
@@ -223,7 +224,7 @@ mod tests {
     fn check(result: serde_json::Value, text: &str, is_error: bool) {
         let result: CallToolResult = serde_json::from_value(result).unwrap();
         let output = output(result, "call").unwrap();
-        assert_eq!(output, ToolOutput { text: text.to_owned(), is_error });
+        assert_eq!((output.text.as_str(), output.is_error), (text, is_error));
     }
 
     #[test]

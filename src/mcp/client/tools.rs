@@ -15,6 +15,7 @@ pub(super) fn translate(server: &str, tool: rmcp::model::Tool) -> Result<Tool, F
     Ok(Tool {
         server: server.to_owned(),
         effect: effect(tool.annotations.as_ref()),
+        destructive_hint: tool.annotations.as_ref().and_then(|hints| hints.destructive_hint),
         as_task: seam::supports_tasks(&tool),
         name: tool.name.into_owned(),
         description: tool.description.map(Into::into),

@@ -1,37 +1,22 @@
 //! A task's open questions as MCP's elicitations: shown by `tasks/get`, answered by `tasks/update`.
-
-use std::collections::HashSet;
+//! What is a right answer is not decided here: see [`OpenQuestions`].
 
 use rmcp::model::{ElicitRequestParams, ErrorData, InputRequest, InputRequests, InputResponses};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::translate::refusal;
-use crate::agent::Schema;
-use crate::durable::{Answer, Question, Runtime};
-use crate::journal::{History, Payload, Signal, TaskId};
+use crate::agent::{AnswerError, OpenQuestions};
+use crate::durable::{Question, Runtime};
+use crate::journal::TaskId;
 
 /// What a task asks now, by key: the questions that nobody has answered yet.
 ///
 /// # Errors
 /// -32603 when the journal cannot be read, or a question is none that MCP has words for.
 pub(super) async fn open(runtime: &Runtime, task: TaskId) -> Result<InputRequests, ErrorData> {
-    let store = runtime.store();
-    let records = store.history(task, 0).await.map_err(|error| refusal(&error))?;
-    let (signals, _) = store.signals(task).await.map_err(|error| refusal(&error))?;
-    let answered: HashSet<_> = signals
-        .iter()
-        .filter_map(|signal| match signal {
-            Signal::Answer { key, .. } => Some(key.as_str()),
-            Signal::Cancel { .. } => None,
-        })
-        .collect();
-    let history = History::of(records)
-        .map_err(|source| refusal(&crate::journal::Error::Illegal { task, source }))?;
-    history
-        .questions()
-        .filter(|(key, _)| !answered.contains(key))
-        .map(|(key, asked)| Ok((key.to_owned(), elicitation(key, asked)?)))
-        .collect()
+    let open = OpenQuestions::of(runtime.store().as_ref(), task).await;
+    let open = open.map_err(|error| refusal(&error))?;
+    open.iter().map(|(key, question)| Ok((key.to_owned(), elicitation(key, question)?))).collect()
 }
 
 /// The words of these questions, for a person.
@@ -46,12 +31,11 @@ pub(super) fn words(asked: &InputRequests) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
-fn elicitation(key: &str, asked: &Payload) -> Result<InputRequest, ErrorData> {
-    let request = asked.read::<Question>().and_then(|Question { message, schema }| {
-        let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
-        serde_json::from_value(json!({"method": "elicitation/create", "params": params}))
-    });
-    request.map_err(|error| {
+fn elicitation(key: &str, question: &Question) -> Result<InputRequest, ErrorData> {
+    let Question { message, schema, .. } = question;
+    let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
+    let request = json!({"method": "elicitation/create", "params": params});
+    serde_json::from_value(request).map_err(|error| {
         let message = format!("question {key:?} is no form that MCP's elicitation has: {error}");
         ErrorData::internal_error(message, None)
     })
@@ -68,40 +52,38 @@ pub(super) async fn answer(
     task: TaskId,
     responses: InputResponses,
 ) -> Result<(), ErrorData> {
-    let asked = open(runtime, task).await?;
-    let mut answers = Vec::new();
-    for (key, value) in responses.into_iter().filter(|(key, _)| asked.contains_key(key)) {
-        let wrong = |why: String| {
-            let message = format!("the answer to {key:?} is no elicitation result: {why}");
-            ErrorData::invalid_params(message, None)
-        };
-        let answer = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
-        if let (Answer::Accept { content }, Some(question)) = (&answer, asked.get(&key))
-            && let Some(complaints) = complaints(question, content).map_err(&wrong)?
-        {
-            let message = format!("the answer to {key:?} does not fit: {complaints}");
-            return Err(ErrorData::invalid_params(message, None));
-        }
-        let value = Payload::of(&answer).map_err(|error| wrong(error.to_string()))?;
-        answers.push(Signal::Answer { key, value });
+    let store = runtime.store().as_ref();
+    let open = OpenQuestions::of(store, task).await.map_err(|error| refusal(&error))?;
+    match open.answer(store, runtime.clock().now_ms(), responses).await {
+        Ok(_) => Ok(()),
+        Err(AnswerError::Journal(error)) => Err(refusal(&error)),
+        Err(error) => Err(ErrorData::invalid_params(error.to_string(), None)),
     }
-    for answer in answers {
-        let now_ms = runtime.clock().now_ms();
-        runtime.store().signal(task, answer, now_ms).await.map_err(|error| refusal(&error))?;
-    }
-    Ok(())
 }
 
-/// What the question's schema has against this form.
-fn complaints(
-    question: &InputRequest,
-    content: &Map<String, Value>,
-) -> Result<Option<String>, String> {
-    let InputRequest::Elicitation(question) = question else { return Ok(None) };
-    let ElicitRequestParams::FormElicitationParams { requested_schema, .. } = &question.params
-    else {
-        return Ok(None);
-    };
-    let schema = Schema::new(&json!(requested_schema))?;
-    Ok(schema.complaints(&Value::Object(content.clone())))
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::journal::Payload;
+
+    /// What a model may ask for must reach a client as it is.
+    #[test]
+    fn every_form_that_ask_user_takes_is_an_elicitation() {
+        let fields = json!({
+            "count": {"type": "integer", "minimum": 1, "maximum": 9, "default": 2},
+            "day": {"type": "string", "format": "date", "title": "Day"},
+            "mail": {"type": "string", "format": "email", "minLength": 3, "maxLength": 80},
+            "share": {"type": "number", "minimum": 0.5, "maximum": 1.5, "default": 0.75},
+            "site": {"type": "string", "format": "uri", "description": "Where"},
+            "size": {"type": "string", "enum": ["s", "m"], "default": "m", "title": "Size"},
+            "sure": {"type": "boolean", "default": false},
+            "when": {"type": "string", "format": "date-time"},
+        });
+        let schema = json!({"type": "object", "properties": fields, "required": ["count"]});
+        let question = Question::new("m", Payload::of(&schema).unwrap());
+        let shown: Value = json!(elicitation("k", &question).unwrap());
+        assert_eq!(shown["params"]["requestedSchema"], schema);
+    }
 }

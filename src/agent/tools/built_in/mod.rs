@@ -3,6 +3,7 @@
 //! Each is made of steps: what it does survives a crash as a server's tool does, and what a model
 //! gets wrong is told to it.
 
+mod ask_user;
 mod time;
 
 use schemars::{JsonSchema, schema_for};
@@ -23,17 +24,20 @@ pub enum BuiltIn {
     Sleep,
     /// Waits until a time.
     WaitUntil,
+    /// Asks a person.
+    AskUser,
 }
 
 impl BuiltIn {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Sleep, Self::WaitUntil];
+    pub const ALL: [Self; 3] = [Self::Sleep, Self::WaitUntil, Self::AskUser];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sleep => "sleep",
             Self::WaitUntil => "wait_until",
+            Self::AskUser => "ask_user",
         }
     }
 
@@ -52,6 +56,7 @@ impl BuiltIn {
         match self {
             Self::Sleep => time::sleep_tool(),
             Self::WaitUntil => time::wait_until_tool(),
+            Self::AskUser => ask_user::tool(),
         }
     }
 
@@ -68,6 +73,7 @@ impl BuiltIn {
         match self {
             Self::Sleep => time::sleep(call).await,
             Self::WaitUntil => time::wait_until(call).await,
+            Self::AskUser => ask_user::ask(call).await,
         }
     }
 }
@@ -84,6 +90,7 @@ pub(super) fn described<T: JsonSchema>(name: &str, description: &str) -> Tool {
         // A schema is JSON already.
         input_schema: Payload::of(&schema).unwrap_or_else(|_| Payload::null()),
         effect: Effect::Pure,
+        destructive_hint: None,
         as_task: false,
     }
 }

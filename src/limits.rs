@@ -95,6 +95,10 @@ pub const PARALLEL_STEPS: usize = 64;
 /// Events of one task. A loop that never ends stops here with a clear error, not on a full disk.
 pub const TASK_EVENTS_MAX: u64 = 200_000;
 
+/// Agents that one task has called and that run side by side. More calls wait. Each may call as many
+/// in its turn, so this is far below [`LIVE_TASKS`].
+pub const PARALLEL_CHILDREN: usize = 8;
+
 /// Levels of children below a task, against agents that call each other for ever.
 pub const CHILD_DEPTH_MAX: u32 = 16;
 
@@ -186,6 +190,8 @@ pub const LAST_WORDS_MS: u64 = 500;
 /// How much of a tool's text a model is shown at most. The journal keeps all of it.
 pub const TOOL_TEXT_SHOWN_BYTES: usize = 100_000;
 
+/// How much of a model's last reply stands in the failure of a run that came to a limit.
+pub const LAST_REPLY_BYTES: usize = 4 * 1024;
 /// How much of it is shown at least, however many results share the room.
 pub const TOOL_TEXT_SHOWN_MIN_BYTES: usize = 1_000;
 
@@ -313,6 +319,17 @@ pub const STEP_RETRY_FIRST_MS: u64 = 1_000;
 
 /// The longest wait between two tries of a step.
 pub const STEP_RETRY_MAX_MS: u64 = 60_000;
+
+/// Model calls under way at one provider where `relight.yaml` says nothing else. OpenAI would take
+/// more. A server on the own machine answers a few at a time, and those that it queues run into
+/// [`MODEL_FIRST_BYTE_MS`].
+pub const MODEL_CALLS: usize = 8;
+
+/// The most model calls under way that `relight.yaml` may allow: what one process can run tasks for.
+pub const MODEL_CALLS_MAX: usize = LIVE_TASKS;
+
+/// The most model calls a minute that `relight.yaml` may set a bound at. The time of each is kept.
+pub const MODEL_CALLS_PER_MINUTE_MAX: u32 = 100_000;
 
 /// How long a connection to a model server may take to come up.
 pub const MODEL_CONNECT_MS: u64 = 10_000;

@@ -169,6 +169,48 @@ async fn tasks_are_listed_and_shown() {
 }
 
 #[tokio::test]
+async fn children_stand_below_the_task_that_started_them() {
+    let home = Home::empty();
+    let agent = |name: &str, more: &str| {
+        let text = format!(
+            "---\nname: {name}\ndescription: d\nmodel: script:{name}.yaml\ntools: []\n{more}---\nGo.\n"
+        );
+        home.write(&format!("prompts/{name}.md"), &text);
+    };
+    agent("lead", "agents: [reader]\n");
+    agent("reader", "agents: [clerk]\n");
+    agent("clerk", "");
+    let call = |tool: &str| format!("{{tool: {tool}, arguments: {{task: x}}}}");
+    let (reader, clerk) = (call("reader"), call("clerk"));
+    home.write(
+        "lead.yaml",
+        &format!("replies: [{{calls: [{reader}, {reader}]}}, {{text: 'all of {{{{last}}}}'}}]"),
+    );
+    home.write(
+        "reader.yaml",
+        &format!("replies: [{{calls: [{clerk}]}}, {{text: '{{{{last}}}}'}}]"),
+    );
+    home.write("clerk.yaml", "replies: [{text: it}]");
+    let ran = home.run(&["run", "lead", "go"]).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "all of it\n"), "{}", ran.stderr);
+
+    let list = home.run(&["tasks", "list"]).await.stdout;
+    let names: Vec<_> = list.lines().skip(1).map(|line| line.split_at(11).1).collect();
+    let starts = ["lead ", "├─ reader ", "│  └─ clerk ", "└─ reader ", "   └─ clerk "];
+    for (name, start) in names.iter().zip(starts) {
+        assert!(name.starts_with(start), "{list}");
+    }
+    assert_eq!(names.len(), 5, "{list}");
+
+    let id = list.lines().nth(1).unwrap().trim().split(' ').next().unwrap();
+    let shown = home.run(&["tasks", "show", id]).await.stdout;
+    assert!(shown.contains("turn-1/tool-2: reader"), "{shown}");
+    assert!(shown.contains("\n│  └─ clerk  "), "{shown}");
+    let shown = home.run(&["tasks", "show", id, "--json"]).await.json();
+    assert_eq!(shown["children"][1]["children"][0]["name"], "clerk");
+}
+
+#[tokio::test]
 async fn a_task_of_a_server_is_watched_to_its_end() {
     let home = Home::new();
     home.hold_charges();

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use relight::agent::models::PaceConfig;
 use relight::agent::{ServerConfig, Usage};
 use relight::config::{
     self, Environment, Flags, Secret, Setting, Settings, Source, load_agent, load_agents,
-    load_servers,
+    load_callees, load_servers,
 };
 use relight::limits;
 use tempfile::TempDir;
@@ -201,10 +202,11 @@ fn mistakes_in_variables_and_flags() {
 fn the_settings_file() {
     let place = Place::with(&[(
         "relight.yaml",
-        "ttl: 7d\nprices:\n  gpt-5-mini: {input: 0.25, output: 2, cached: 0.025}\n  plain: {input: 1, output: 0}\n",
+        "ttl: 7d\nmodels: {concurrent: 2, perMinute: 60}\nprices:\n  gpt-5-mini: {input: 0.25, output: 2, cached: 0.025}\n  plain: {input: 1, output: 0}\n",
     )]);
     let settings = place.settings().unwrap();
     assert_eq!(settings.ttl_ms, 7 * 24 * 60 * 60 * 1000);
+    assert_eq!(settings.pace, Some(PaceConfig { concurrent: 2, per_minute: Some(60) }));
     let usage = Usage { input_tokens: 1_000_000, output_tokens: 500_000, cached_tokens: 400_000 };
     assert_eq!(settings.prices.cost("gpt-5-mini", &usage), Some(150_000 + 10_000 + 1_000_000));
     assert_eq!(settings.prices.cost("plain", &usage), Some(1_000_000));
@@ -217,7 +219,14 @@ fn the_settings_file() {
 fn mistakes_in_the_settings_file() {
     for (text, expected) in [
         ("modle: x", r#"DIR/relight.yaml:1: unknown key "modle"; did you mean "model"?"#),
-        ("- x", "DIR/relight.yaml:1: expected the keys model, prices, ttl, redact, not a list"),
+        (
+            "models: {concurrent: 0}",
+            r#"DIR/relight.yaml:1: "models.concurrent" must be a whole number from 1 to 256, not 0"#,
+        ),
+        (
+            "- x",
+            "DIR/relight.yaml:1: expected the keys model, models, prices, ttl, redact, not a list",
+        ),
         (
             "\nttl: 7",
             r#"DIR/relight.yaml:2: "ttl" must be a duration such as 30s, 10m, 2h or 7d, not 7"#,
@@ -333,6 +342,38 @@ fn a_budget_in_dollars_needs_prices() {
     let text = agent("a", "model: script:replies.yaml\nbudget: {dollars: 1}");
     let place = Place::with(&[("prompts/a.md", &text)]);
     assert_eq!(place.agents().unwrap(), ["a"]);
+}
+
+#[test]
+fn agents_that_agents_name_exist_and_have_prices() {
+    let lead =
+        agent("lead", "model: script:x.yaml\nagents: [raeder, nobody]\nbudget: {dollars: 1}");
+    let reader = agent("reader", "model: gpt-5");
+    let place = Place::with(&[("prompts/lead.md", &lead), ("prompts/reader.md", &reader)]);
+    place.check(
+        place.agents(),
+        r#"DIR/prompts/lead.md: "agents" names "raeder", and there is no such agent; did you mean "reader"?
+DIR/prompts/lead.md: "agents" names "nobody", and there is no such agent; the agents are lead, reader"#,
+    );
+    let lead = agent("lead", "model: script:x.yaml\nagents: reader\nbudget: {dollars: 1}");
+    let place = Place::with(&[("prompts/lead.md", &lead), ("prompts/reader.md", &reader)]);
+    place.check(
+        place.agents(),
+        r#"DIR/prompts/lead.md: "budget.dollars" of lead needs the price of "gpt-5", the model of reader, which it may call; add it under "prices" in relight.yaml, or bound "budget.tokens" instead"#,
+    );
+}
+
+#[test]
+fn the_agents_that_an_agent_reaches() {
+    let a = agent("a", "agents: [b]");
+    let b = agent("b", "agents: [c]");
+    let c = agent("c", "agents: [a]");
+    let files = [("prompts/a.md", a.as_str()), ("prompts/b.md", &b), ("prompts/c.md", &c)];
+    let place = Place::with(&files);
+    let settings = place.settings().unwrap();
+    let callees = load_callees(&settings, &load_agent(&settings, "a").unwrap()).unwrap();
+    let names: Vec<_> = callees.iter().map(|agent| agent.name()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it is surprised")]
 
 use relight::agent::{
-    Budget, BuiltIn, Definition, InDoubt, Price, Prices, ServerConfig, Servers, Tool, Usage,
+    AtLimit, Budget, BuiltIn, Definition, InDoubt, Price, Prices, ServerConfig, Servers, Tool,
+    Usage,
 };
 use relight::durable::RetryPolicy;
 use relight::journal::{Effect, Payload};
@@ -75,7 +76,8 @@ fn everything_that_a_file_may_say() {
         Budget {
             tokens: Some(100_000),
             microdollars: Some(250_000),
-            wall_time_ms: Some(2 * 60 * 60 * 1000)
+            wall_time_ms: Some(2 * 60 * 60 * 1000),
+            at_limit: AtLimit::Ask,
         }
     );
     assert_eq!(agent.retry(), RetryPolicy { attempts: 3, first_ms: 250, max_ms: 5_000 });
@@ -86,6 +88,9 @@ fn everything_that_a_file_may_say() {
     );
     assert_eq!(agent.output_schema().unwrap().json(), r#"{"type":"string"}"#);
 
+    assert_eq!(agent.agents(), ["reader", "writer"]);
+    assert!(agent.allows("agent", "reader"));
+    assert!(!agent.allows("agent", "every_thing-1"));
     assert!(agent.allows("files", "read"));
     assert!(agent.allows("web", "anything/at.all"));
     assert!(!agent.allows("files", "write"));
@@ -238,11 +243,11 @@ fn mistakes_in_the_shape_of_the_file() {
     );
     check_text(
         "---\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, timeout, http, not empty",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, timeout, http, not empty",
     );
     check_text(
         "---\n- name\n---\nHi.",
-        "a.md:2: expected the keys name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, timeout, http, not a list",
+        "a.md:2: expected the keys name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, timeout, http, not a list",
     );
     check("model: [a\ntools: b", "a.md:5: not well formed: illegal placement of ':' indicator");
     check(
@@ -267,13 +272,25 @@ fn mistakes_in_keys() {
     check("Modle: x", r#"a.md:4: unknown key "Modle"; did you mean "model"?"#);
     check(
         "permissionMode: plan",
-        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, timeout, http"#,
+        r#"a.md:4: unknown key "permissionMode"; the keys here are name, description, model, tools, mcpServers, agents, maxTurns, temperature, maxOutputTokens, contextTokens, input, output, budget, in_doubt, approve, questions, effects, retry, timeout, http"#,
     );
     check(
         "budget: {walltime: 1h, money: 3}",
-        "a.md:4: unknown key \"walltime\"; did you mean \"wallTime\"?\na.md:4: unknown key \"money\"; the keys here are turns, tokens, dollars, wallTime",
+        "a.md:4: unknown key \"walltime\"; did you mean \"wallTime\"?\na.md:4: unknown key \"money\"; the keys here are turns, tokens, dollars, wallTime, atLimit",
     );
-    check("agents: [b]", "a.md:4: \"agents\" is not supported yet; take it out");
+    check(
+        "budget: {atLimit: aks}",
+        r#"a.md:4: "budget.atLimit" must be one of end, ask, not the text "aks""#,
+    );
+    check("agents: 3", r#"a.md:4: "agents" must be a list of the names of agents, not 3"#);
+    check(
+        "agents: [reader]\neffects: {agent/raeder: pure, agent/x: pure}",
+        "a.md:5: \"agent/raeder\" means no agent that this one may call; did you mean \"agent/reader\"?\na.md:5: \"agent/x\" means no agent that this one may call; name the agent under \"agents\" too",
+    );
+    check(
+        "mcpServers: {agent: {command: x}}",
+        r#"a.md:4: "agent" cannot name a server: agents as tools have that name"#,
+    );
 }
 
 #[test]
@@ -322,7 +339,7 @@ fn mistakes_in_numbers_and_durations() {
     );
     check(
         "budget: 5",
-        r#"a.md:4: "budget" must be a map of turns, tokens, dollars, wallTime, not 5"#,
+        r#"a.md:4: "budget" must be a map of turns, tokens, dollars, wallTime, atLimit, not 5"#,
     );
     check(
         "budget:\n  dollars: 0",

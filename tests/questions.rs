@@ -10,7 +10,7 @@ use relight::durable::{
     Answer, Clock, Context, ManualClock, Question, Runtime, StartTask, SystemClock,
 };
 use relight::journal::sqlite::Sqlite;
-use relight::journal::{End, Failure, History, Payload, Signal, Status, TaskId};
+use relight::journal::{End, Failure, Filter, History, Payload, Signal, Status, TaskId};
 use serde_json::json;
 
 fn question(message: &str) -> Question {
@@ -24,9 +24,18 @@ async fn both(ctx: Context, _: ()) -> Result<Vec<Answer>, Failure> {
     Ok(vec![one, two, ctx.ask("one", &question("one again?")).await?])
 }
 
+/// Starts `both` through a child of its own.
+async fn above(ctx: Context, levels: u32) -> Result<Vec<Answer>, Failure> {
+    if levels == 1 {
+        return ctx.child("below", "both", &()).await;
+    }
+    ctx.child("below", "above", &(levels - 1)).await
+}
+
 async fn runtime(journal: &Path) -> Runtime {
     let store = Arc::new(Sqlite::open(journal).unwrap());
-    Runtime::builder(store).function("both", both).start().await.unwrap()
+    let builder = Runtime::builder(store).function("both", both).function("above", above);
+    builder.start().await.unwrap()
 }
 
 async fn stop(runtime: Runtime) {
@@ -109,6 +118,46 @@ async fn a_task_that_asks_can_be_cancelled() {
     runtime.cancel(task, None).await.unwrap();
     assert_eq!(runtime.wait(task).await.unwrap(), End::Cancelled("cancelled".to_owned()));
     stop(runtime).await;
+}
+
+/// The task that asks for itself, two levels below.
+async fn lowest(runtime: &Runtime, task: TaskId) -> TaskId {
+    let mut lowest = task;
+    loop {
+        let filter = Filter { parent: Some(lowest), limit: 1, ..Filter::default() };
+        match runtime.store().tasks(filter).await.unwrap().first() {
+            Some(child) => lowest = child.id,
+            None => return lowest,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_asks_for_its_children_and_their_children() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("journal.db");
+    let key = |name: &str| format!("below#child/below#child/{name}");
+
+    let first = runtime(&journal).await;
+    let new = StartTask::new("above", "above", Payload::of(&2).unwrap());
+    let task = first.start(new).await.unwrap();
+    until_asked(&first, task, &[&key("one"), &key("two")]).await;
+    say(&first, task, &key("two"), json!({"action": "decline"})).await;
+    until_asked(&first, task, &[&key("one")]).await;
+    stop(first).await;
+
+    let second = runtime(&journal).await;
+    until_asked(&second, task, &[&key("one")]).await;
+    say(&second, task, &key("one"), accept("Ada")).await;
+    until_asked(&second, task, &[&key("one#2")]).await;
+    // Answered where it is asked: nobody above asks it any more, and the history is sound.
+    let below = lowest(&second, task).await;
+    say(&second, below, "one#2", accept("Grace")).await;
+    let expected = json!([accept("Ada"), {"action": "decline"}, accept("Grace")]);
+    assert_eq!(output(&second, task).await, expected);
+    let history = History::of(second.store().history(task, 0).await.unwrap()).unwrap();
+    assert_eq!(history.questions().count(), 0);
+    stop(second).await;
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ async fn journal_bytes(path: &Path, turns: u32) -> Result<f64, Error> {
         turns + 1
     );
     let agent = Definition::parse("bench.md", &file)?;
-    let pinned = Pinned { models: agent.models().to_vec(), prices: Prices::default(), agent };
+    let pinned = Pinned::new(agent, Vec::new(), &Prices::default());
     let world = Arc::new(World { turns, seed: AtomicU64::new(1) });
     let agents = AgentLoop::new(Arc::clone(&world) as _, world);
     let runtime = Runtime::builder(Arc::new(Sqlite::open(path)?))

@@ -141,6 +141,11 @@ impl Conversation {
         messages.into_iter().for_each(|message| self.push(message));
     }
 
+    /// Whether the server has counted its tokens, and those of what else is in a request.
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted.is_some()
+    }
+
     /// All of it.
     pub(super) fn messages(&self) -> &[Message] {
         &self.messages

@@ -9,9 +9,11 @@ mod conversation;
 pub mod definition;
 mod duration;
 pub(crate) mod expand;
+mod limit;
 mod model;
 pub mod models;
 pub(crate) mod nearest;
+mod pinned;
 mod prices;
 mod questions;
 mod run;
@@ -19,14 +21,16 @@ mod schema;
 mod tool;
 mod tools;
 
-pub use definition::{Asking, Budget, Definition, InDoubt, ToolPattern, Unanswered};
+pub use budget::Share;
+pub use definition::{Asking, AtLimit, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
     ToolSpec, Usage,
 };
+pub use pinned::Pinned;
 pub use prices::{Price, Prices};
 pub use questions::{AnswerError, OpenQuestions};
-pub use run::{AGENT_FUNCTION, AgentLoop, Pinned};
+pub use run::{AGENT_FUNCTION, AgentLoop};
 pub use schema::Schema;
 pub use tool::{
     Answers, Asked, Called, Invocation, RemoteTask, Round, ServerConfig, Servers, TaskDialect,

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::models::Pace;
 use crate::journal::{Failure, Payload};
 
 /// One entry of a conversation.
@@ -36,6 +37,14 @@ pub enum Message {
         /// The text for the model.
         text: String,
     },
+}
+
+/// The last that the model said in words.
+pub(super) fn last_words(messages: &[Message]) -> Option<&str> {
+    messages.iter().rev().find_map(|message| match message {
+        Message::Assistant(reply) => reply.text.as_deref().filter(|text| !text.is_empty()),
+        _ => None,
+    })
 }
 
 /// A model's reply. This is what the journal keeps of a model call.
@@ -221,6 +230,12 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// A final failure that names what is missing and how to set it.
     fn open(&self, model: &str) -> Result<OpenModel, Failure>;
+
+    /// Where a call of this model waits for its turn; `None` where it need not.
+    fn pace(&self, model: &str) -> Option<Arc<Pace>> {
+        let _ = model;
+        None
+    }
 }
 
 /// A provider, and the name by which it knows the model.

@@ -3,48 +3,35 @@
 //! It is one durable function. Every model call and every tool call is a step, so a crash anywhere
 //! costs at most the step that was under way.
 
+mod room;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::background::{self, Awaited};
-use super::budget::Spent;
+use super::budget::{Purse, Spent};
 use super::compaction::{self, Plan, Window};
 use super::conversation::Conversation;
 use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
-use super::tools::{self, Bench, Web};
-use super::{Definition, Prices, Schema, Settings, Toolbox};
-use crate::durable::{Context, Function, Left, Past, StartTask, TimeLimit};
-use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind};
+use super::tools::{self, Bench, Callees, Web};
+use super::{Definition, Pinned, Schema, Settings, Toolbox};
+use crate::durable::{Context, Function, Left, Past};
+use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind, TaskId};
 use crate::limits;
 
 /// The name under which the agent loop is registered with a [`Runtime`](crate::durable::Runtime).
 pub const AGENT_FUNCTION: &str = "agent";
 
-/// All that a run of an agent is pinned to when it starts: editing files changes new tasks only.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Pinned {
-    /// The agent's file.
-    pub agent: Definition,
-    /// The models to try, in order.
-    pub models: Vec<String>,
-    /// What they cost.
-    pub prices: Prices,
-}
-
-impl Pinned {
-    /// The task that runs this agent with these arguments.
-    pub fn start(&self, arguments: Payload) -> StartTask {
-        let mut start = StartTask::new(AGENT_FUNCTION, self.agent.name(), arguments);
-        // All of it came from text and has a JSON form.
-        start.definition = Payload::of(self).ok();
-        let set_by = Some("budget.wallTime".to_owned());
-        start.time_limit = self.agent.budget().wall_time_ms.map(|ms| TimeLimit { ms, set_by });
-        start
-    }
+/// What an agent hands to the one that called it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Answered {
+    pub(super) answer: Payload,
+    pub(super) spent: Spent,
 }
 
 /// The agent loop as a durable function.
@@ -78,16 +65,20 @@ impl Function for AgentLoop {
             let pinned = ctx
                 .definition()
                 .ok_or_else(|| Failure::is_final("the task is pinned to no agent"))?;
-            let Pinned { agent, models: names, prices } = pinned.read().map_err(|error| {
+            let pinned: Pinned = pinned.read().map_err(|error| {
                 let message = format!(
                     "this relight cannot read the agent that the task is pinned to: {error}"
                 );
                 Failure::new(FailureKind::Mismatch, message)
             })?;
-            let agent = Arc::new(agent);
-            let bench = Bench::set_up(&ctx, toolbox, web, Arc::clone(&agent)).await?;
-            let run = Run::new(ctx, agent, names, prices, models, &bench);
-            run.to_the_end(&bench, &input).await
+            let (share, prices) = (pinned.share, pinned.prices.clone());
+            let began_at_ms = ctx.created_at_ms();
+            let purse = Arc::new(Purse::new(&pinned.agent, share.as_ref(), prices, began_at_ms));
+            let end = go(ctx, pinned, Arc::clone(&purse), models, toolbox, web, &input).await;
+            match share {
+                None => end,
+                Some(_) => report(end, purse.spent()),
+            }
         })
     }
 
@@ -97,17 +88,47 @@ impl Function for AgentLoop {
     }
 }
 
+async fn go(
+    ctx: Context,
+    pinned: Pinned,
+    purse: Arc<Purse>,
+    models: Arc<dyn Models>,
+    toolbox: Arc<dyn Toolbox>,
+    web: Arc<Web>,
+    input: &Payload,
+) -> Result<Payload, Failure> {
+    let agent = Arc::new(pinned.agent.clone());
+    let root = pinned.share.map_or_else(|| ctx.task_id(), |share| share.root);
+    let names = pinned.models.clone();
+    let callees = Callees::new(Arc::new(pinned), Arc::clone(&purse), root);
+    let bench = Bench::set_up(&ctx, toolbox, web, Arc::clone(&agent), callees).await?;
+    let run = Run::new(ctx, agent, names, purse, root, models, &bench);
+    run.to_the_end(&bench, input).await
+}
+
+/// Tells the agent that called this one what was spent, whatever the end.
+fn report(end: Result<Payload, Failure>, spent: Spent) -> Result<Payload, Failure> {
+    match end {
+        Ok(answer) => Ok(Payload::of(&Answered { answer, spent })?),
+        Err(failure) => Err(Failure { details: Payload::of(&spent).ok(), ..failure }),
+    }
+}
+
 struct Run {
     ctx: Context,
     agent: Arc<Definition>,
     models: Arc<dyn Models>,
     names: Vec<String>,
-    prices: Prices,
+    purse: Arc<Purse>,
+    /// The task at the top, for which all of this is done.
+    root: TaskId,
     system: String,
     /// The tools, and last the one to read on with, which is offered only once a text was cut.
     tools: Vec<ToolSpec>,
     /// The hash of what every request of this run has in common: without that last tool, and with it.
     base: [Hash; 2],
+    /// About how many tokens a model reads in the tools, likewise.
+    tools_tokens: [u64; 2],
     output: Option<Schema>,
 }
 
@@ -116,7 +137,8 @@ impl Run {
         ctx: Context,
         agent: Arc<Definition>,
         names: Vec<String>,
-        prices: Prices,
+        purse: Arc<Purse>,
+        root: TaskId,
         models: Arc<dyn Models>,
         bench: &Bench,
     ) -> Self {
@@ -127,17 +149,19 @@ impl Run {
             system.push_str("\n\nGive your final answer as one JSON value that fits this JSON Schema, with nothing around it:\n");
             system.push_str(&schema.to_string());
         }
-        let hash_of =
-            |tools| Hash::of(&serde_json::to_vec::<[ToolSpec]>(tools).unwrap_or_default());
-        let base = [hash_of(&tools[..tools.len().saturating_sub(1)]), hash_of(&tools)];
+        let json = |tools| serde_json::to_vec::<[ToolSpec]>(tools).unwrap_or_default();
+        let tools_json = [json(&tools[..tools.len().saturating_sub(1)]), json(&tools)];
+        let base = tools_json.each_ref().map(|json| Hash::of(json));
         Self {
             ctx,
             models,
             names,
-            prices,
+            purse,
+            root,
             system,
             tools,
             base,
+            tools_tokens: tools_json.map(|json| (json.len() / 4) as u64),
             output: schema.and_then(|schema| Schema::new(&schema).ok()),
             agent,
         }
@@ -146,22 +170,23 @@ impl Run {
     async fn to_the_end(&self, bench: &Bench, input: &Payload) -> Result<Payload, Failure> {
         let mut talk = Conversation::new(&self.system, self.agent.first_message(input));
         let mut window = Window::new(self.agent.context_tokens());
-        let mut spent = Spent::default();
         let mut empty_replies = 0;
-        for n in 1..=self.agent.max_turns() {
+        let mut n = 0;
+        loop {
+            n += 1;
             let turn = self.ctx.scope(format!("turn-{n}"));
-            let reply =
-                self.next_reply(&turn, n, bench, &mut talk, &mut window, &mut spent).await?;
+            self.within_limits(&turn, n, &talk).await?;
+            let reply = self.next_reply(&turn, n, bench, &mut talk, &mut window).await?;
             if !reply.calls.is_empty() {
                 let names: Vec<_> = reply.calls.iter().map(|call| call.name.as_str()).collect();
-                self.ctx.report(format!("turn {n}: {}; {}", names.join(", "), spent.words()));
+                self.ctx.report(format!("turn {n}: {}; {}", names.join(", "), self.spent()));
                 let results = bench.run(&turn, &reply.calls).await?;
                 talk.calls(reply, results);
                 continue;
             }
             match self.answer(&reply) {
                 Ok(answer) => {
-                    self.ctx.report(format!("answered in {n} turns; {}", spent.words()));
+                    self.ctx.report(format!("answered in {n} turns; {}", self.spent()));
                     return Ok(answer);
                 }
                 Err(complaint) => {
@@ -176,10 +201,6 @@ impl Run {
                 }
             }
         }
-        let turns = self.agent.max_turns();
-        Err(Failure::is_final(format!(
-            "no answer after {turns} turns; raise `maxTurns` in the agent's file for new tasks"
-        )))
     }
 
     /// The reply to the conversation. It is shortened before it reaches what a model can read, and
@@ -191,20 +212,19 @@ impl Run {
         bench: &Bench,
         talk: &mut Conversation,
         window: &mut Window,
-        spent: &mut Spent,
     ) -> Result<Reply, Failure> {
         if let Some(plan) = window.plan(talk) {
-            self.shorten(turn, n, talk, plan, spent).await?;
+            self.shorten(turn, n, talk, plan).await?;
         }
         let may_shorten = talk.cut(0).is_some();
-        match self.ask(turn, n, &self.prompt(bench, talk), may_shorten, spent).await? {
+        match self.ask(turn, n, &self.prompt(bench, talk), may_shorten).await? {
             Asked::Replied(reply) => return Ok(reply),
             Asked::TooLong(_) => window.shrink_below(talk),
         }
         if let Some(plan) = window.plan_any(talk) {
-            self.shorten(turn, n, talk, plan, spent).await?;
+            self.shorten(turn, n, talk, plan).await?;
         }
-        match self.ask(turn, n, &self.prompt(bench, talk), false, spent).await? {
+        match self.ask(turn, n, &self.prompt(bench, talk), false).await? {
             Asked::Replied(reply) => Ok(reply),
             Asked::TooLong(why) => Err(Failure::is_final(why)),
         }
@@ -218,7 +238,6 @@ impl Run {
         n: u32,
         talk: &mut Conversation,
         plan: Plan,
-        spent: &mut Spent,
     ) -> Result<(), Failure> {
         let prompt = Prompt {
             step: "compact",
@@ -230,7 +249,7 @@ impl Run {
             hash: plan.hash,
             tokens: plan.tokens,
         };
-        let text = match self.ask(turn, n, &prompt, false, spent).await {
+        let text = match self.ask(turn, n, &prompt, false).await {
             Ok(Asked::Replied(Reply { text: Some(text), .. })) if !text.trim().is_empty() => {
                 compaction::summed_up(&text)
             }
@@ -250,7 +269,6 @@ impl Run {
         n: u32,
         prompt: &Prompt<'_>,
         may_shorten: bool,
-        spent: &mut Spent,
     ) -> Result<Asked, Failure> {
         if self.names.is_empty() {
             return Err(Failure::is_final(
@@ -259,12 +277,12 @@ impl Run {
         }
         let mut failures = Vec::new();
         for (i, name) in self.names.iter().enumerate() {
-            self.ctx.report(format!("turn {n}: asking {name}; {}", spent.words()));
+            self.ctx.report(format!("turn {n}: asking {name}; {}", self.spent()));
             let step = prompt.step;
             let step = if i == 0 { step.to_owned() } else { format!("{step}-{}", i + 1) };
             // A budget that is used up is so for every model of the list.
-            let settings = self.reserve(name, prompt, spent)?;
-            match self.ask_one(turn, &step, name, &settings, prompt, spent).await {
+            let settings = self.reserve(turn, name, prompt).await?;
+            match self.ask_one(turn, &step, name, &settings, prompt).await {
                 Ok(Asked::Replied(Reply { finish: Finish::Filtered, .. })) => {
                     failures.push(format!("{name}: the provider withheld the reply"))
                 }
@@ -276,15 +294,6 @@ impl Run {
         Err(Failure::is_final(failures.join("; ")))
     }
 
-    /// The settings of the next call: it may write no more than the budget has left.
-    fn reserve(&self, name: &str, prompt: &Prompt<'_>, spent: &Spent) -> Result<Settings, Failure> {
-        let mut settings = self.agent.settings().clone();
-        let (reads, wanted) = (prompt.tokens, prompt.max_output_tokens);
-        settings.max_output_tokens =
-            spent.reserve(&self.agent.budget(), &self.prices, name, reads, wanted)?;
-        Ok(settings)
-    }
-
     /// Asks one model until it has replied, or failed for good. A call that the server took on and
     /// lost is made again, as often as the agent's retry policy has it.
     async fn ask_one(
@@ -294,7 +303,6 @@ impl Run {
         name: &str,
         settings: &Settings,
         prompt: &Prompt<'_>,
-        spent: &mut Spent,
     ) -> Result<Asked, Failure> {
         let retry = self.agent.retry();
         let mut times_lost = 0;
@@ -306,7 +314,7 @@ impl Run {
             }
             match outcome {
                 Outcome::Reply(reply) => {
-                    spent.add(&self.prices, name, prompt.tokens, &reply);
+                    self.purse.commit(name, prompt.tokens, &reply);
                     return Ok(Asked::Replied(reply));
                 }
                 Outcome::Lost { lost } => {
@@ -340,6 +348,7 @@ impl Run {
             .kind(StepKind::Model)
             .input_hash(hash, shown)
             .retry(self.agent.retry())
+            .admit(|| self.place(name).boxed())
             .run(|attempt| async move {
                 let model = self.models.open(name)?;
                 let request = Request {
@@ -360,6 +369,7 @@ impl Run {
     fn prompt<'a>(&'a self, bench: &Bench, talk: &'a Conversation) -> Prompt<'a> {
         let more = usize::from(bench.offers_read_more());
         let tools = &self.tools[..self.tools.len().saturating_sub(1) + more];
+        let beside = if talk.is_counted() { 0 } else { self.tools_tokens[more] };
         Prompt {
             step: "model",
             system: &self.system,
@@ -368,7 +378,7 @@ impl Run {
             output_schema: self.agent.output_schema(),
             max_output_tokens: self.agent.settings().max_output_tokens,
             hash: self.base[more].then(talk.hash().bytes()),
-            tokens: talk.estimated_tokens(),
+            tokens: talk.estimated_tokens() + beside,
         }
     }
 

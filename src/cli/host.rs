@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, SecretString};
 use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Pinned};
-use relight::config::{Environment, Settings};
+use relight::config::{self, Environment, Settings};
 use relight::durable::Runtime;
 use relight::journal::Store;
 use relight::journal::sqlite::Sqlite;
@@ -39,7 +39,8 @@ impl Host {
         openai.base_url = settings.openai.base_url.clone();
         openai.api_key =
             settings.openai.api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned()));
-        let models = Registry::new(ModelsConfig { openai, script_dir: PathBuf::new() });
+        let (script_dir, pace) = (PathBuf::new(), settings.pace);
+        let models = Registry::new(ModelsConfig { openai, script_dir, pace });
         let variables = environment.clone();
         let variables = move |name: &str| variables.get(name).or_else(|| ours(name));
         let downstream = Arc::new(Downstream::new(variables.clone()));
@@ -70,7 +71,10 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<dyn Store>, Error> {
 }
 
 /// What tasks of this agent are pinned to when they start.
-pub(super) fn pin(agent: Definition, settings: &Settings) -> Pinned {
-    let prices = settings.prices.only(agent.models());
-    Pinned { models: agent.models().to_vec(), prices, agent }
+///
+/// # Errors
+/// When an agent that it may call does not exist, or its file is wrong.
+pub(super) fn pin(agent: Definition, settings: &Settings) -> Result<Pinned, Error> {
+    let callees = config::load_callees(settings, &agent)?;
+    Ok(Pinned::new(agent, callees, &settings.prices))
 }

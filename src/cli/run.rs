@@ -39,7 +39,7 @@ pub(super) async fn run(
         Some(name) => {
             let agent = config::load_agent(settings, name)?;
             let arguments = arguments(&args, agent.input_schema())?;
-            let mut start = pin(agent, settings).start(arguments);
+            let mut start = pin(agent, settings)?.start(arguments);
             start.ttl_ms = Some(settings.ttl_ms);
             Some(start)
         }

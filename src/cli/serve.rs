@@ -97,8 +97,10 @@ pub(super) async fn serve(
 ) -> Result<(), Error> {
     let auth = config::load_auth(&args.http.auth, environment, Arc::new(SystemClock))?;
     let agents = config::load_agents(settings)?;
-    let tools =
-        agents.into_iter().map(|agent| served(pin(agent, settings), settings.ttl_ms)).collect();
+    let tools = agents
+        .into_iter()
+        .map(|agent| Ok(served(pin(agent, settings)?, settings.ttl_ms)))
+        .collect::<Result<Vec<_>, Error>>()?;
     let host = Host::start(settings, environment, Runs::All).await?;
     let stop = CancellationToken::new();
     let (interrupted, stopped) = (interrupted()?, stop.clone());

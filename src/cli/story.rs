@@ -132,7 +132,10 @@ impl Teller {
                 let arguments = cut(&arguments.unwrap_or_default(), SHOWN_CHARS);
                 format!("{}{arguments} ", text("tool"))
             }
-            StepKind::Child => format!("{} ", text("function")),
+            StepKind::Child => {
+                let name = if text("name").is_empty() { "function" } else { "name" };
+                format!("{} ", text(name))
+            }
             StepKind::Timer => "sleep ".to_owned(),
             StepKind::Question => format!("asked {:?} ", cut(text("message"), SHOWN_CHARS)),
             StepKind::Clock | StepKind::Run => String::new(),

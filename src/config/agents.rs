@@ -27,6 +27,7 @@ pub fn load_servers(settings: &Settings) -> Result<Servers, Error> {
 pub fn load_agents(settings: &Settings) -> Result<Vec<Definition>, Error> {
     let mut directory = Directory::read(settings)?;
     directory.problems.extend(duplicates(&directory.agents));
+    directory.problems.extend(directory.wrong_callees(settings));
     match definition::Error::of(directory.problems) {
         Some(error) => Err(error.into()),
         None => Ok(directory.agents.into_iter().map(|(_, agent)| agent).collect()),
@@ -50,32 +51,35 @@ pub fn load_agent(settings: &Settings, name_or_path: &str) -> Result<Definition,
         return Ok(parse(path, &text, &load_servers(settings)?, settings)?);
     }
 
-    let Directory { agents, problems } = Directory::read(settings)?;
-    let names: BTreeSet<String> = agents.iter().map(|(_, agent)| agent.name().to_owned()).collect();
-    let mut same: Vec<_> =
-        agents.into_iter().filter(|(_, agent)| agent.name() == name_or_path).collect();
-    if let Some(error) = definition::Error::of(duplicates(&same)) {
-        return Err(error.into());
+    Directory::read(settings)?.one(settings, name_or_path)
+}
+
+/// The agents of the directory that this one may call, directly or through others.
+///
+/// # Errors
+/// When there is no such agent (with the nearest name), when two files have its name, or with every
+/// mistake of their files.
+pub fn load_callees(settings: &Settings, agent: &Definition) -> Result<Vec<Definition>, Error> {
+    let mut callees: BTreeMap<String, Definition> = BTreeMap::new();
+    let mut wanted: Vec<String> = agent.agents().to_vec();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
     }
-    if let Some((_, agent)) = same.pop() {
-        return Ok(agent);
-    }
-    // Its name may stand in a file that could not be read; then that is what to say.
-    let stem = Some(name_or_path.as_ref());
-    let own = problems.iter().filter(|problem| Path::new(&problem.path).file_stem() == stem);
-    if let Some(error) = definition::Error::of(own.cloned().collect()) {
-        return Err(error.into());
-    }
-    let hint = match nearest(name_or_path, names.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None if names.is_empty() => "no file there is free of mistakes".to_owned(),
-        None => {
-            let names: Vec<String> = names.into_iter().collect();
-            format!("the agents are {}", names.join(", "))
+    let directory = Directory::read(settings)?;
+    while let Some(name) = wanted.pop() {
+        if callees.contains_key(&name) {
+            continue;
         }
-    };
-    let directory = settings.agents.value.clone();
-    Err(Error::UnknownAgent { name: name_or_path.to_owned(), directory, hint })
+        let callee = directory.one(settings, &name)?;
+        if let Some(model) = agent.budget().microdollars.and(unpriced(&callee, settings)) {
+            let path = settings.agents.value.display().to_string();
+            let message = unpriced_callee(agent.name(), &name, model);
+            return Err(definition::Error::one(path, message).into());
+        }
+        wanted.extend(callee.agents().iter().cloned());
+        callees.insert(name, callee);
+    }
+    Ok(callees.into_values().collect())
 }
 
 /// What the directory holds.
@@ -101,6 +105,65 @@ impl Directory {
             }
         }
         Ok(directory)
+    }
+
+    /// The agent of this name.
+    fn one(&self, settings: &Settings, name: &str) -> Result<Definition, Error> {
+        let same: Vec<_> =
+            self.agents.iter().filter(|(_, agent)| agent.name() == name).cloned().collect();
+        if let Some(error) = definition::Error::of(duplicates(&same)) {
+            return Err(error.into());
+        }
+        if let Some((_, agent)) = same.into_iter().next() {
+            return Ok(agent);
+        }
+        // Its name may stand in a file that could not be read; then that is what to say.
+        let own = self.problems.iter().filter(|problem| is_file_of(problem, name));
+        if let Some(error) = definition::Error::of(own.cloned().collect()) {
+            return Err(error.into());
+        }
+        let (hint, directory) = (self.hint(name), settings.agents.value.clone());
+        Err(Error::UnknownAgent { name: name.to_owned(), directory, hint })
+    }
+
+    /// What to write in place of a name that no agent has.
+    fn hint(&self, name: &str) -> String {
+        let names: BTreeSet<&str> = self.agents.iter().map(|(_, agent)| agent.name()).collect();
+        match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None if names.is_empty() => "no file there is free of mistakes".to_owned(),
+            None => {
+                let names: Vec<&str> = names.into_iter().collect();
+                format!("the agents are {}", names.join(", "))
+            }
+        }
+    }
+
+    /// What is wrong with the agents that agents name. One whose own file is wrong is not complained
+    /// of a second time.
+    fn wrong_callees(&self, settings: &Settings) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (path, agent) in &self.agents {
+            let mut complain = |message| {
+                let path = path.display().to_string();
+                problems.push(Problem { path, line: None, message });
+            };
+            for name in agent.agents() {
+                let callee = self.agents.iter().find(|(_, callee)| callee.name() == name);
+                match callee.map(|(_, callee)| unpriced(callee, settings)) {
+                    None if self.problems.iter().any(|problem| is_file_of(problem, name)) => {}
+                    None => complain(format!(
+                        "\"agents\" names {name:?}, and there is no such agent; {}",
+                        self.hint(name)
+                    )),
+                    Some(Some(model)) if agent.budget().microdollars.is_some() => {
+                        complain(unpriced_callee(agent.name(), name, model));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        problems
     }
 }
 
@@ -140,7 +203,7 @@ fn parse(
     let path = path.display().to_string();
     let default: Vec<String> = settings.model.iter().map(|model| model.value.clone()).collect();
     let agent = Definition::parse_in_project(&path, text, servers)?.or_models(&default);
-    match unpriced(&agent, settings) {
+    match agent.budget().microdollars.and(unpriced(&agent, settings)) {
         Some(model) => Err(definition::Error::one(
             path,
             format!(
@@ -152,9 +215,20 @@ fn parse(
     }
 }
 
-/// A model whose cost cannot be held against the agent's budget.
+/// Whether the problem is one of the file that an agent of this name would have.
+fn is_file_of(problem: &Problem, name: &str) -> bool {
+    Path::new(&problem.path).file_stem() == Some(name.as_ref())
+}
+
+fn unpriced_callee(agent: &str, callee: &str, model: &str) -> String {
+    format!(
+        "\"budget.dollars\" of {agent} needs the price of {model:?}, the model of {callee}, which it \
+         may call; add it under \"prices\" in relight.yaml, or bound \"budget.tokens\" instead"
+    )
+}
+
+/// A model of the agent whose cost cannot be held against a budget in dollars.
 fn unpriced<'a>(agent: &'a Definition, settings: &Settings) -> Option<&'a String> {
-    agent.budget().microdollars?;
     let priced = |model: &str| settings.prices.cost(model, &Usage::default()).is_some();
     agent.models().iter().find(|model| !priced(model))
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{Error, Source};
 use crate::agent::definition::document::{Fields, Node, Problems, Value};
 use crate::agent::definition::servers::{self, Keys};
+use crate::agent::models::PaceConfig;
 use crate::agent::{Price, Prices, Servers};
 use crate::journal::Redaction;
 use crate::limits;
@@ -15,6 +16,7 @@ use crate::limits;
 pub(super) struct SettingsFile {
     pub(super) model: Option<String>,
     pub(super) prices: Prices,
+    pub(super) pace: Option<PaceConfig>,
     pub(super) ttl_ms: Option<u64>,
     pub(super) redaction: Redaction,
 }
@@ -22,7 +24,7 @@ pub(super) struct SettingsFile {
 impl Default for SettingsFile {
     fn default() -> Self {
         let redaction = Redaction::usual();
-        Self { model: None, prices: Prices::default(), ttl_ms: None, redaction }
+        Self { model: None, prices: Prices::default(), pace: None, ttl_ms: None, redaction }
     }
 }
 
@@ -40,14 +42,31 @@ impl SettingsFile {
     }
 
     fn of(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let fields = Fields::open(node, "", &["model", "prices", "ttl", "redact"], problems)?;
+        let keys = ["model", "models", "prices", "ttl", "redact"];
+        let fields = Fields::open(node, "", &keys, problems)?;
         Some(Self {
             model: fields.text("model", problems).map(str::to_owned),
+            pace: fields.get("models").and_then(|node| pace(node, problems)),
             prices: fields.get("prices").map(|node| prices(node, problems)).unwrap_or_default(),
             ttl_ms: fields.duration_ms("ttl", problems),
             redaction: redaction(&fields, problems),
         })
     }
+}
+
+/// Reads `models`: bounds on the calls of each provider.
+fn pace(node: &Node, problems: &mut Problems) -> Option<PaceConfig> {
+    let fields = Fields::open(node, "models", &["concurrent", "perMinute"], problems)?;
+    let concurrent = fields.whole("concurrent", 1..=limits::MODEL_CALLS_MAX as u64, problems);
+    let most = u64::from(limits::MODEL_CALLS_PER_MINUTE_MAX);
+    let per_minute = fields.whole("perMinute", 1..=most, problems);
+    let default = PaceConfig::default();
+    Some(PaceConfig {
+        concurrent: concurrent
+            .and_then(|calls| usize::try_from(calls).ok())
+            .unwrap_or(default.concurrent),
+        per_minute: per_minute.and_then(|calls| u32::try_from(calls).ok()),
+    })
 }
 
 /// Reads `redact`: what is secret in an exported recording beside the usual.

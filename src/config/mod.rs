@@ -18,7 +18,7 @@ mod file;
 mod flags;
 mod settings;
 
-pub use agents::{load_agent, load_agents, load_servers};
+pub use agents::{load_agent, load_agents, load_callees, load_servers};
 pub use auth::{AuthFlags, load_auth};
 pub use auth_files::{AuthFiles, Changed};
 pub use environment::Environment;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::file::SettingsFile;
 use super::{Environment, Error, Flags};
 use crate::agent::Prices;
+use crate::agent::models::PaceConfig;
 use crate::journal::Redaction;
 use crate::limits;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub openai: OpenAi,
     /// What models cost.
     pub prices: Prices,
+    /// Bounds on the calls of each provider of models; `None` where the file says nothing.
+    pub pace: Option<PaceConfig>,
     /// How long a finished task is kept, in milliseconds from its creation.
     pub ttl_ms: u64,
     /// What is taken out of an exported recording.
@@ -149,6 +152,7 @@ impl Settings {
                 base_url: base_url(environment)?,
             },
             prices: file.prices,
+            pace: file.pace,
             ttl_ms: file.ttl_ms.unwrap_or(limits::TASK_TTL_MS),
             redaction: file.redaction,
         })

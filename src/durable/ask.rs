@@ -60,12 +60,7 @@ impl Context {
         let shown = Payload::of(question)?;
         step::bounded(&shown, || format!("question {name:?}"))?;
         let open = self.open(&name).await;
-        let ask = Ask {
-            kind: StepKind::Question,
-            effect: Effect::Pure,
-            input: shown.hash(),
-            shown: Some(shown),
-        };
+        let ask = asked(shown);
         let until_ms = match self.live.decide(&open.key, &ask).await {
             Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
             Decision::Mismatch(mismatch) => {
@@ -80,18 +75,23 @@ impl Context {
             }
         };
         let answer = self.answer(&open.key, until_ms).await;
+        let output = Payload::of(&answer)?;
+        self.settle(Event::StepCompleted { key: open.key.clone(), output }).await;
+        Ok(answer)
+    }
+
+    /// Commits the end of a question.
+    pub(super) async fn settle(&self, end: Event) {
         let _running = self.live.running();
-        self.live
-            .record(Event::StepCompleted { key: open.key.clone(), output: Payload::of(&answer)? });
+        self.live.record(end);
         if !self.is_asking() {
             self.live.record(Event::InputReceived {});
         }
         self.live.commit().await;
-        Ok(answer)
     }
 
     /// Commits that the question is open.
-    async fn put(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
+    pub(super) async fn put(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
         self.live.gate().await;
         let _running = self.live.running();
         if !self.is_asking() {
@@ -131,5 +131,15 @@ impl Context {
             answer = answered => answer,
             () = expired => Answer::Expired,
         }
+    }
+}
+
+/// The step of a question, which is a [`Question`] in JSON.
+pub(super) fn asked(question: Payload) -> Ask {
+    Ask {
+        kind: StepKind::Question,
+        effect: Effect::Pure,
+        input: question.hash(),
+        shown: Some(question),
     }
 }

@@ -3,14 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::live::{Halt, Live};
 use super::{Ask, Decision, StepBuilder, entropy, step};
-use crate::journal::{
-    Effect, End, Event, Failure, FailureKind, Hash, NewTask, ParentLink, Payload, StepKind, TaskId,
-};
+use crate::journal::{Effect, Event, Failure, Hash, Payload, StepKind, TaskId};
 use crate::limits;
 
 /// The way of a durable function to everything outside itself. Cheap to clone.
@@ -111,6 +106,19 @@ impl Context {
         self.live.set_message(message.into());
     }
 
+    /// As [`Context::report`], and shown at once: it costs a commit. For a wait that may be long and
+    /// that no step stands for.
+    pub async fn report_now(&self, message: impl Into<String>) {
+        self.report(message);
+        self.live.commit().await;
+    }
+
+    /// Whether the task is being cancelled: for code that is being dropped and has something to take
+    /// back outside. What a function decides must not follow from it.
+    pub fn is_being_cancelled(&self) -> bool {
+        self.live.cancel_reason().is_some()
+    }
+
     /// The time, in Unix milliseconds, as it was when this was first asked.
     ///
     /// # Errors
@@ -172,115 +180,6 @@ impl Context {
         Ok(())
     }
 
-    /// Starts a registered function as a task of its own and waits for it. It is cancelled with this
-    /// task, and survives crashes by itself.
-    ///
-    /// # Errors
-    /// What the child failed with; [`FailureKind::Cancelled`] where it was cancelled.
-    pub async fn child<T: DeserializeOwned>(
-        &self,
-        name: &str,
-        function: &str,
-        input: &(impl Serialize + ?Sized),
-    ) -> Result<T, Failure> {
-        let name = self.scoped(name)?;
-        let input = Payload::of(input).map_err(|error| {
-            Failure::is_final(format!("the input of child {name:?} has no JSON form: {error}"))
-        })?;
-        step::bounded(&input, || format!("the input of child {name:?}"))?;
-        let open = self.open(&name).await;
-        let ask = Ask {
-            kind: StepKind::Child,
-            effect: Effect::Idempotent,
-            input: Hash::of(function.as_bytes()).then(input.json().as_bytes()),
-            shown: Payload::of(&serde_json::json!({"function": function})).ok(),
-        };
-        match self.live.decide(&open.key, &ask).await {
-            Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
-            Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
-            Decision::Resume { .. } => {}
-            Decision::Run { .. } | Decision::RunAt { .. } | Decision::InDoubt { .. } => {
-                self.start(&open.key, ask, None).await;
-            }
-        }
-        let end = match self.child_task(&open.key, function, input) {
-            Ok(child) => self.child_end(child).await,
-            Err(failure) => End::Failed(failure),
-        };
-        match end {
-            End::Completed(output) => {
-                self.complete(&open.key, output.clone()).await;
-                step::read(&open.key, &output)
-            }
-            End::Failed(failure) | End::Stopped(failure) => {
-                self.live.fail(&open.key, failure).await
-            }
-            End::Cancelled(message) => {
-                let failure = Failure::new(FailureKind::Cancelled, message);
-                self.live.fail(&open.key, failure).await
-            }
-        }
-    }
-
-    fn child_task(&self, key: &str, function: &str, input: Payload) -> Result<NewTask, Failure> {
-        let live = &self.live;
-        let depth = live.task.parent.as_ref().map_or(0, |parent| parent.depth) + 1;
-        if depth > limits::CHILD_DEPTH_MAX {
-            let max = limits::CHILD_DEPTH_MAX;
-            return Err(Failure::is_final(format!(
-                "children are {depth} levels deep, and at most {max} are allowed"
-            )));
-        }
-        Ok(NewTask {
-            id: child_id(live.lease.task, key),
-            function: function.to_owned(),
-            name: function.to_owned(),
-            input,
-            definition: None,
-            seed: self.random(key),
-            parent: Some(ParentLink { task: live.lease.task, key: key.to_owned(), depth }),
-            owner: live.task.owner.clone(),
-            owner_tasks_max: None,
-            idempotency_key: None,
-            ttl_ms: live.task.ttl_ms,
-            deadline: live.deadline.clone(),
-            past: Vec::new(),
-            created_at_ms: live.shared.clock.now_ms(),
-        })
-    }
-
-    /// Creates the child unless it is there, and waits for its end.
-    async fn child_end(&self, child: NewTask) -> End {
-        let live = &self.live;
-        let (store, id) = (&live.shared.store, child.id);
-        let mut nudges = live.nudges.subscribe();
-        let mut created = false;
-        loop {
-            nudges.mark_unchanged();
-            let look = async {
-                let _running = live.running();
-                if !created {
-                    store.create(child.clone()).await?;
-                    live.shared.own.adopt(id);
-                }
-                store.end(id).await
-            };
-            match look.await {
-                Ok(Some(end)) => return end,
-                Ok(None) => {
-                    created = true;
-                    let _waiting = live.waiting(None);
-                    // The sender lives in `live`, so this ends only with a nudge.
-                    let _ = nudges.changed().await;
-                }
-                Err(error) if error.is_retryable() => {
-                    tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
-                }
-                Err(error) => return live.never(Halt::Journal(error)).await,
-            }
-        }
-    }
-
     /// Commits that a timer or a child was started.
     pub(super) async fn start(&self, key: &str, ask: Ask, until_ms: Option<i64>) {
         self.live.gate().await;
@@ -327,11 +226,4 @@ impl Context {
             Err(mismatch) => self.live.never(Halt::Mismatch(mismatch)).await,
         }
     }
-}
-
-/// The id of the child that a task's step starts: the same on every run, and as hard to guess as the
-/// parent's.
-pub(super) fn child_id(parent: TaskId, key: &str) -> TaskId {
-    let hash = Hash::of(parent.to_string().as_bytes()).then(key.as_bytes());
-    TaskId::from_bits(u128::from_be_bytes(*hash.bytes()))
 }

@@ -10,6 +10,10 @@ use crate::journal::{
     Effect, Failure, Hash, History, IllegalEvent, Payload, Record, StepKind, StepState,
 };
 
+/// What stands between the key of a child's step and the key of a question of that child, in the
+/// key under which its parent passes the question on. No name has a `#` in it.
+pub(super) const OF_CHILD: &str = "#child/";
+
 /// What the code wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
@@ -137,10 +141,15 @@ impl Cursor {
     pub fn unreached(&self) -> Option<Mismatch> {
         self.history
             .steps()
-            .find(|(key, step)| {
-                step.state.is_finished() && !step.stands && !self.reached.contains(*key)
-            })
+            .find(|(key, step)| step.state.is_finished() && !step.stands && !self.is_reached(key))
             .map(|(key, _)| Mismatch::Unreached { key: key.to_owned() })
+    }
+
+    /// The questions of a child are reached with the child: whether they are still put depends on
+    /// how far the child is.
+    fn is_reached(&self, key: &str) -> bool {
+        let step = key.split_once(OF_CHILD).map_or(key, |(child, _)| child);
+        self.reached.contains(step)
     }
 
     /// What is known so far.

@@ -10,7 +10,7 @@ use futures_util::future::OptionFuture;
 use serde::Deserialize;
 use tracing::{debug, error, info, warn};
 
-use super::context::child_id;
+use super::child::child_id;
 use super::live::{Halt, Live, Mode};
 use super::runtime::Shared;
 use super::step::bounded;
@@ -32,7 +32,7 @@ enum Outcome {
     /// It waits for nothing but a time or a signal.
     Still {
         earliest_ms: Option<i64>,
-        /// The count of signals and ended children that it knows of.
+        /// The count of signals and news of children that it knows of.
         seen: u64,
     },
     /// The process is to stop.
@@ -114,7 +114,7 @@ async fn take_up(shared: &Arc<Shared>, lease: Lease) -> Result<TakenUp> {
     Ok(TakenUp::Live(live))
 }
 
-/// Takes in the signals that have come so far, and returns their count with that of ended children.
+/// Takes in the signals that have come so far, and returns their count with that of news of children.
 /// Waits for the journal where it must, but not past a stop.
 async fn hear(live: &Live) -> Result<u64> {
     loop {
@@ -218,7 +218,7 @@ fn start(live: &Arc<Live>) -> Option<impl Future<Output = Result<Payload, Failur
 }
 
 /// Polls the function until there is an outcome. The function is dropped on return, and with it
-/// whatever it had under way. `seen` counts the signals and ended children that it knows of.
+/// whatever it had under way. `seen` counts the signals and news of children that it knows of.
 async fn poll(
     live: &Arc<Live>,
     function: impl Future<Output = Result<Payload, Failure>>,

@@ -66,7 +66,7 @@ pub(super) struct Live {
     pub(super) places: Semaphore,
     /// Tells the driver, and only it, to look again.
     changed: Notify,
-    /// The count of signals and ended children that the task was told of in this run.
+    /// The count of signals and news of children that the task was told of in this run.
     pub(super) nudges: watch::Sender<u64>,
     /// The answers that came, by the questions' keys.
     pub(super) answers: watch::Sender<HashMap<String, Answer>>,

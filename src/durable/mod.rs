@@ -14,6 +14,7 @@
 //! This room knows nothing of models or MCP, and does no HTTP.
 
 mod ask;
+mod child;
 mod clock;
 mod context;
 mod cursor;
@@ -33,6 +34,7 @@ mod runtime;
 mod step;
 
 pub use ask::{Answer, Question};
+pub use child::Child;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::Context;
 pub use cursor::{Ask, Cursor, Decision};

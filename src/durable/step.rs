@@ -6,11 +6,13 @@
 //!      by itself where the effect takes longer than a moment
 //! ```
 
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -54,9 +56,19 @@ pub struct StepBuilder<'a> {
     shown: Option<Payload>,
     retry: RetryPolicy,
     doubt: Doubt,
+    admission: Option<Admission<'a>>,
     idempotency_key: Option<String>,
     timeout: Option<Duration>,
     unreadable: Option<String>,
+}
+
+/// Waits for what an attempt needs. What it gets is held until the attempt is over.
+struct Admission<'a>(Box<dyn Fn() -> BoxFuture<'a, Box<dyn Send>> + Send + Sync + 'a>);
+
+impl fmt::Debug for Admission<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Admission")
+    }
 }
 
 impl<'a> StepBuilder<'a> {
@@ -70,6 +82,7 @@ impl<'a> StepBuilder<'a> {
             shown: None,
             retry: RetryPolicy::default(),
             doubt: Doubt::default(),
+            admission: None,
             idempotency_key: None,
             timeout: None,
             unreadable: None,
@@ -115,6 +128,17 @@ impl<'a> StepBuilder<'a> {
         self
     }
 
+    /// Waits for something, such as a place in a queue, before each attempt, and holds it until the
+    /// attempt is over. The attempt begins only then: a task that stops or is cancelled meanwhile
+    /// has not begun it. The wait is not durable, and a recorded outcome does not wait.
+    pub fn admit(
+        mut self,
+        wait: impl Fn() -> BoxFuture<'a, Box<dyn Send>> + Send + Sync + 'a,
+    ) -> Self {
+        self.admission = Some(Admission(Box::new(wait)));
+        self
+    }
+
     /// Runs the step under this idempotency key instead of its own: it is the same request as an
     /// earlier step's, made once more. See [`Context::idempotency_key`].
     pub fn idempotency_key(mut self, key: String) -> Self {
@@ -157,9 +181,9 @@ impl<'a> StepBuilder<'a> {
         let open = ctx.open(&name).await;
         let ask =
             Ask { kind: self.kind, effect: self.effect, input: self.input, shown: self.shown };
-        let Self { retry, doubt, timeout, idempotency_key: key, .. } = self;
+        let Self { retry, doubt, timeout, admission, idempotency_key: key, .. } = self;
         let idempotency_key = key.unwrap_or_else(|| idempotency_key(ctx.task_id(), &open.key));
-        let rules = Rules { ask, retry, doubt, timeout, idempotency_key };
+        let rules = Rules { ask, retry, doubt, timeout, admission, idempotency_key };
         let output = rules.settle(&open.live, &open.key, &mut code).await?;
         read(&open.key, &output)
     }
@@ -192,15 +216,16 @@ pub(super) fn idempotency_key(task: TaskId, key: &str) -> String {
     format!("{task}/{key}")
 }
 
-struct Rules {
+struct Rules<'a> {
     ask: Ask,
     retry: RetryPolicy,
     doubt: Doubt,
+    admission: Option<Admission<'a>>,
     idempotency_key: String,
     timeout: Option<Duration>,
 }
 
-impl Rules {
+impl Rules<'_> {
     async fn settle<T, F, Fut>(
         &self,
         live: &Arc<Live>,
@@ -279,6 +304,10 @@ impl Rules {
         Fut: Future<Output = Result<T, Failure>>,
     {
         let Ok(_place) = live.places.acquire().await else { return std::future::pending().await };
+        let _held = match &self.admission {
+            Some(Admission(wait)) => Some(wait().await),
+            None => None,
+        };
         live.gate().await;
         let _running = live.running();
         let Ask { kind, effect, input, shown } = self.ask.clone();

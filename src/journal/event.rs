@@ -273,6 +273,13 @@ impl Event {
         }
     }
 
+    /// Whether a parent that waits for this task has something to do about it: the task has ended,
+    /// asks, or asks no more.
+    pub fn concerns_parent(&self) -> bool {
+        matches!(self, Self::StepStarted { kind: StepKind::Question, .. } | Self::InputReceived {})
+            || self.end().is_some()
+    }
+
     /// The failure that this event tells of.
     pub fn failure_mut(&mut self) -> Option<&mut Failure> {
         match self {

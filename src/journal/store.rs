@@ -184,9 +184,9 @@ pub enum Renewal {
 pub enum Wake {
     /// As soon as somebody has a place for it.
     Now,
-    /// At this time (Unix milliseconds), or earlier on a signal or a child's end.
+    /// At this time (Unix milliseconds), or earlier on a signal or news of a child.
     At(i64),
-    /// On a signal or a child's end.
+    /// On a signal or news of a child.
     OnSignal,
 }
 
@@ -252,7 +252,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// `records` continue the history without a gap. Records that are already there, to the letter,
     /// count as appended: an append whose reply was lost may be sent again. A record that ends the
-    /// task also frees its lease and wakes the parent; none may follow it.
+    /// task also frees its lease; none may follow it. One that
+    /// [concerns the parent](super::Event::concerns_parent) wakes it.
     ///
     /// # Errors
     /// [`LeaseLost`](super::Error::LeaseLost), [`Gap`](super::Error::Gap),
@@ -302,7 +303,7 @@ pub trait Store: Send + Sync + 'static {
     /// [`UnknownTask`](super::Error::UnknownTask), [`Gap`](super::Error::Gap).
     async fn resume(&self, task: TaskId, records: Vec<Record>) -> Result<bool>;
 
-    /// Gives a lease back. Where the task's count of signals and ended children (see
+    /// Gives a lease back. Where the task's count of signals and news of children (see
     /// [`Store::signals`]) is beyond `seen`, the task is due now, whatever `wake` says: no wake-up
     /// is ever lost. Nothing happens when the lease is not held any more.
     async fn release(&self, lease: &Lease, wake: Wake, seen: u64) -> Result<()>;
@@ -320,10 +321,11 @@ pub trait Store: Send + Sync + 'static {
     async fn signal(&self, task: TaskId, signal: Signal, now_ms: i64) -> Result<Sent>;
 
     /// The signals of a task in the order in which they came, with a count to give to
-    /// [`Store::release`]: it grows by each signal and each child's end.
+    /// [`Store::release`]: it grows by each signal and by each append of a child that
+    /// [concerns its parent](super::Event::concerns_parent).
     async fn signals(&self, task: TaskId) -> Result<(Vec<Signal>, u64)>;
 
-    /// The tasks held by this runner that have had a signal or an ended child, each with the count
+    /// The tasks held by this runner that have had a signal or news of a child, each with the count
     /// that [`Store::signals`] gives: whom to wake in memory.
     async fn nudged(&self, runner: RunnerId) -> Result<Vec<(TaskId, u64)>>;
 

@@ -10,9 +10,11 @@ mod background;
 mod budgets;
 mod calls;
 mod cancel;
+mod children;
 mod compaction;
 mod doubt;
 mod http;
+mod limits;
 mod long_output;
 mod models;
 mod time;
@@ -24,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, Timeouts};
+use relight::agent::models::{ModelsConfig, OpenAiConfig, PaceConfig, Registry, Timeouts};
 use relight::agent::{
     AGENT_FUNCTION, AgentLoop, AnswerError, Definition, OpenQuestions, Pinned, Price, Prices,
 };
@@ -48,6 +50,8 @@ pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
     downstream: Arc<Downstream>,
     clock: Option<ManualClock>,
+    /// Bounds on model calls, from the next start on.
+    pub(crate) pace: Option<PaceConfig>,
 }
 
 impl Bench {
@@ -64,14 +68,15 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let server = ModelServer::start(answers).await;
         let path = dir.path().to_owned();
-        let (runtime, downstream) = Self::start(path, &server, clock.clone()).await;
-        Self { dir, server, runtime, downstream, clock }
+        let (runtime, downstream) = Self::start(path, &server, clock.clone(), None).await;
+        Self { dir, server, runtime, downstream, clock, pace: None }
     }
 
     async fn start(
         dir: PathBuf,
         server: &ModelServer,
         clock: Option<ManualClock>,
+        pace: Option<PaceConfig>,
     ) -> (Runtime, Arc<Downstream>) {
         let ledger = dir.join("ledger.jsonl").display().to_string();
         let downstream = Arc::new(Downstream::new(move |name: &str| match name {
@@ -82,7 +87,7 @@ impl Bench {
         let timeouts = Timeouts { stall_ms: 300, ..Timeouts::default() };
         let base_url = Some(server.base_url().to_owned());
         let openai = OpenAiConfig { base_url, timeouts, ..OpenAiConfig::default() };
-        let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone() });
+        let models = Registry::new(ModelsConfig { openai, script_dir: dir.clone(), pace });
         let token = |name: &str| (name == "TOKEN").then(|| "hunter2".to_owned());
         let agents =
             AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _).with_variables(token);
@@ -100,7 +105,8 @@ impl Bench {
         self.runtime.store().close().await;
         self.downstream.close().await;
         let path = self.dir.path().to_owned();
-        (self.runtime, self.downstream) = Self::start(path, &self.server, self.clock.clone()).await;
+        let (clock, pace) = (self.clock.clone(), self.pace);
+        (self.runtime, self.downstream) = Self::start(path, &self.server, clock, pace).await;
     }
 
     /// Starts an agent whose front matter has these further lines.
@@ -111,7 +117,7 @@ impl Bench {
         let agent = Definition::parse("a.md", &text).unwrap().or_models(&["tiny".to_owned()]);
         let price = Price { input: 1_000_000, output: 2_000_000, cached: 0 };
         let prices = Prices::from_iter([("tiny".to_owned(), price)]);
-        let pinned = Pinned { models: agent.models().to_vec(), prices, agent };
+        let pinned = Pinned::new(agent, Vec::new(), &prices);
         let arguments = Payload::of(&json!({"task": task})).unwrap();
         self.runtime.start(pinned.start(arguments)).await.unwrap()
     }

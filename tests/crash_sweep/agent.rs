@@ -43,7 +43,7 @@ replies:
 "#;
 
 /// A toolbox whose tools take effect in the test's ledger. One goes on as a task.
-struct FakeToolbox(Hand);
+pub(crate) struct FakeToolbox(pub(crate) Hand);
 
 #[async_trait]
 impl Toolbox for FakeToolbox {
@@ -130,8 +130,7 @@ impl Program for Shop {
 
     fn start(&self) -> StartTask {
         let agent = Definition::parse("shop.md", AGENT).unwrap();
-        let models = agent.models().to_vec();
-        let pinned = Pinned { agent, models, prices: Prices::default() };
+        let pinned = Pinned::new(agent, Vec::new(), &Prices::default());
         let mut start = pinned.start(Payload::of(&serde_json::json!({"task": "a hat"})).unwrap());
         start.idempotency_key = Some("a hat".to_owned());
         start

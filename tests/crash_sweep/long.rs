@@ -145,8 +145,7 @@ impl Program for Reader {
 
     fn start(&self) -> StartTask {
         let agent = Definition::parse("reader.md", AGENT).unwrap();
-        let models = agent.models().to_vec();
-        let pinned = Pinned { agent, models, prices: Prices::default() };
+        let pinned = Pinned::new(agent, Vec::new(), &Prices::default());
         let mut start = pinned.start(Payload::of(&json!({"task": "a book"})).unwrap());
         start.idempotency_key = Some("a book".to_owned());
         start

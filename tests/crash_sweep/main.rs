@@ -34,4 +34,5 @@ mod people;
 mod power;
 mod random;
 mod sweep;
+mod team;
 mod world;

@@ -88,8 +88,7 @@ impl Program for Shop {
 
     fn start(&self) -> StartTask {
         let agent = Definition::parse("shop.md", AGENT).unwrap();
-        let models = agent.models().to_vec();
-        let pinned = Pinned { agent, models, prices: Prices::default() };
+        let pinned = Pinned::new(agent, Vec::new(), &Prices::default());
         let mut start = pinned.start(Payload::of(&json!({"task": "a hat"})).unwrap());
         start.idempotency_key = Some("a hat".to_owned());
         start

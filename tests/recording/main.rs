@@ -45,7 +45,7 @@ pub(crate) async fn recorded(
     let runtime =
         Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents)).start().await.unwrap();
     let agent = Definition::parse("a.md", agent).unwrap();
-    let pinned = Pinned { models: agent.models().to_vec(), prices: Prices::default(), agent };
+    let pinned = Pinned::new(agent, Vec::new(), &Prices::default());
     let task = runtime.start(pinned.start(Payload::of(arguments).unwrap())).await.unwrap();
     runtime.wait(task).await.unwrap();
     let recording = Recording::of(runtime.store().as_ref(), task).await.unwrap();

@@ -6,6 +6,7 @@
 //! it is written.
 
 mod asking;
+mod callees;
 pub(crate) mod document;
 mod front_matter;
 mod http;
@@ -24,12 +25,12 @@ use serde::{Deserialize, Serialize};
 pub use document::{Error, Problem};
 pub use http::{HttpMethod, HttpRules};
 pub use pattern::{NoPattern, ToolPattern};
-pub use policy::{Asking, Budget, InDoubt, Unanswered};
+pub use policy::{Asking, AtLimit, Budget, InDoubt, Unanswered};
 
 use self::pattern::{PerTool, of_tool};
 use self::policy::{Approve, DoubtRule};
 use self::timeouts::Timeouts;
-use super::tools::BUILT_IN;
+use super::tools::{AGENT, BUILT_IN};
 use super::{BuiltIn, Servers, Settings, Tool};
 use crate::durable::RetryPolicy;
 use crate::journal::{Effect, Payload};
@@ -46,6 +47,8 @@ pub struct Definition {
     tools: Option<Vec<ToolPattern>>,
     #[serde(default, skip_serializing_if = "Servers::is_empty")]
     servers: Servers,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    agents: Vec<String>,
     max_turns: u32,
     #[serde(default)]
     settings: Settings,
@@ -128,6 +131,11 @@ impl Definition {
         &self.servers
     }
 
+    /// The names of the agents that it may call. Each is a tool of its model.
+    pub fn agents(&self) -> &[String] {
+        &self.agents
+    }
+
     /// How many model calls a task may make; at least 1.
     pub fn max_turns(&self) -> u32 {
         self.max_turns
@@ -170,6 +178,9 @@ impl Definition {
 
     /// Whether the agent may use this tool.
     pub fn allows(&self, server: &str, tool: &str) -> bool {
+        if server == AGENT {
+            return self.agents.iter().any(|name| name == tool);
+        }
         self.tools
             .as_ref()
             .is_none_or(|tools| tools.iter().any(|pattern| pattern.matches(server, tool)))

@@ -1,19 +1,20 @@
 //! From the text of an agent file to a [`Definition`], or to everything that is wrong with it.
 
 use super::document::{Error, Fields, Node, Problems, Value};
-use super::policy::Budget;
-use super::{Definition, asking, front_matter, http, rules, schema, servers, timeouts};
+use super::policy::{AtLimit, Budget};
+use super::{Definition, asking, callees, front_matter, http, rules, schema, servers, timeouts};
 use crate::agent::{Servers, Settings};
 use crate::durable::RetryPolicy;
 use crate::limits;
 
 /// The keys of the front matter, in the order in which people are told of them.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "name",
     "description",
     "model",
     "tools",
     "mcpServers",
+    "agents",
     "maxTurns",
     "temperature",
     "maxOutputTokens",
@@ -30,9 +31,6 @@ const KEYS: [&str; 19] = [
     "http",
 ];
 
-/// Keys that this version does not have.
-const NOT_YET: [&str; 1] = ["agents"];
-
 /// Reads an agent file; `project` holds the servers of `mcp.json`.
 pub(super) fn parse(path: &str, text: &str, project: &Servers) -> Result<Definition, Error> {
     let mut problems = Problems::of_file(path);
@@ -48,8 +46,7 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     }
     let parts = front_matter::split(text, problems)?;
     let root = Node::read(parts.yaml, problems)?;
-    let fields = Fields::open_any(&root, "", &KEYS, problems)?;
-    fields.refuse_others(&KEYS, &NOT_YET, problems);
+    let fields = Fields::open(&root, "", &KEYS, problems)?;
 
     // All are read before any absence ends it, so that every mistake is found.
     let name = name(&fields, problems);
@@ -62,6 +59,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     let questions = asking::questions(&fields, problems);
     let effects = rules::effects(&fields, &mut mentioned, problems);
     let timeouts = timeouts::timeouts(&fields, &mut mentioned, problems);
+    let agents = callees::agents(&fields, problems);
+    callees::check(&agents, tools.iter().flatten().chain(&mentioned), problems);
     let servers = servers::resolve(wanted, tools.as_deref(), &mentioned, project, problems);
     let models = models(&fields, problems);
     let budget_fields = budget_fields(&fields, problems);
@@ -85,6 +84,7 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
         models,
         tools: tools.map(|tools| tools.into_iter().map(|tool| tool.pattern).collect()),
         servers,
+        agents,
         max_turns,
         settings,
         context_tokens: context_tokens.unwrap_or(limits::CONTEXT_TOKENS),
@@ -161,15 +161,20 @@ fn settings(fields: &Fields<'_>, problems: &mut Problems) -> Settings {
 }
 
 fn budget_fields<'n>(fields: &Fields<'n>, problems: &mut Problems) -> Option<Fields<'n>> {
-    const BUDGET: [&str; 4] = ["turns", "tokens", "dollars", "wallTime"];
+    const BUDGET: [&str; 5] = ["turns", "tokens", "dollars", "wallTime", "atLimit"];
     Fields::open(fields.get("budget")?, "budget", &BUDGET, problems)
 }
 
 fn budget(fields: &Fields<'_>, problems: &mut Problems) -> Budget {
+    const AT_LIMIT: [(&str, AtLimit); 2] = [("end", AtLimit::End), ("ask", AtLimit::Ask)];
+    let at_limit = fields.get("atLimit");
     Budget {
         tokens: fields.whole("tokens", 1..=u64::MAX, problems),
         microdollars: fields.dollars("dollars", 1, "an amount above 0, such as 0.50", problems),
         wall_time_ms: fields.duration_ms("wallTime", problems),
+        at_limit: at_limit
+            .and_then(|node| rules::choice("budget.atLimit", &AT_LIMIT, node, problems))
+            .unwrap_or_default(),
     }
 }
 

@@ -17,6 +17,30 @@ pub struct Budget {
     /// Time from the task's creation, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_time_ms: Option<u64>,
+    /// What happens at a limit, that of turns among them.
+    #[serde(default, skip_serializing_if = "AtLimit::is_end")]
+    pub at_limit: AtLimit,
+}
+
+/// What becomes of a task that comes to a limit of its budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AtLimit {
+    /// It fails, with the last that its model said.
+    #[default]
+    End,
+    /// A person is asked whether it may use up more.
+    Ask,
+}
+
+impl AtLimit {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde's skip_serializing_if passes a reference"
+    )]
+    fn is_end(&self) -> bool {
+        *self == Self::End
+    }
 }
 
 /// What becomes of a [`Once`](crate::journal::Effect::Once) tool call that was started and whose

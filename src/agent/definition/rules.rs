@@ -6,7 +6,7 @@ use super::document::{Fields, Node, Problems, Value};
 use super::pattern::{PerTool, ToolPattern};
 use super::policy::{DoubtRule, InDoubt};
 use crate::agent::nearest::nearest;
-use crate::agent::tools::BUILT_IN;
+use crate::agent::tools::{AGENT, BUILT_IN};
 use crate::journal::Effect;
 
 /// A pattern where the file has it.
@@ -131,7 +131,7 @@ fn doubt(
         return None;
     };
     let mention = mention(text, line, problems)?;
-    if mention.pattern.tool().is_none() || mention.pattern.server() == BUILT_IN {
+    if mention.pattern.tool().is_none() || [BUILT_IN, AGENT].contains(&mention.pattern.server()) {
         problems.at(line, format!("\"{name}.check\" must be one tool of a server, not {text:?}"));
         return None;
     }

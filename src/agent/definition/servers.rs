@@ -9,7 +9,7 @@ use std::path::Path;
 use super::document::{Fields, Node, Problems, Value};
 use super::rules::Mention;
 use crate::agent::nearest::nearest;
-use crate::agent::tools::BUILT_IN;
+use crate::agent::tools::{AGENT, BUILT_IN};
 use crate::agent::{ServerConfig, Servers};
 
 const KEYS: [&str; 7] = ["type", "command", "args", "env", "cwd", "url", "headers"];
@@ -48,6 +48,9 @@ fn check_name(name: &str, line: u64, problems: &mut Problems) {
     if name == BUILT_IN {
         problems
             .at(line, format!("{name:?} cannot name a server: the built-in tools have that name"));
+    }
+    if name == AGENT {
+        problems.at(line, format!("{name:?} cannot name a server: agents as tools have that name"));
     }
     let bad = |c: char| c == '/' || c == ',' || c.is_control();
     if name.trim().is_empty() || name.contains(bad) {
@@ -213,7 +216,7 @@ pub(super) fn resolve(
     let everything = wanted.is_none() && tools.is_none();
     let Wanted { own: mut servers, mut named, broken } = wanted.unwrap_or_default();
     for mention in tools.unwrap_or_default() {
-        if mention.pattern.server() == BUILT_IN {
+        if is_ours(mention.pattern.server()) {
             continue;
         }
         named.push((mention.pattern.server().to_owned(), mention.line));
@@ -231,7 +234,7 @@ pub(super) fn resolve(
     }
     for Mention { pattern, line } in mentioned {
         let name = pattern.server();
-        if name != BUILT_IN && !broken && !own.contains(name) && !project.contains_key(name) {
+        if !is_ours(name) && !broken && !own.contains(name) && !project.contains_key(name) {
             unknown(name, *line, &servers, project, problems);
         }
     }
@@ -243,6 +246,11 @@ pub(super) fn resolve(
         servers.retain(|name, _| tools.iter().any(|tool| tool.pattern.server() == name));
     }
     servers
+}
+
+/// Whether this stands for what comes from no server.
+fn is_ours(name: &str) -> bool {
+    name == BUILT_IN || name == AGENT
 }
 
 /// Complains of a server that is configured nowhere.

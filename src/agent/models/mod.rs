@@ -12,10 +12,12 @@
 
 mod fault;
 mod openai;
+mod pace;
 mod registry;
 pub mod script;
 
 pub(super) use fault::retry_after_ms;
 pub use openai::{OpenAi, OpenAiConfig, Timeouts};
+pub use pace::{Pace, PaceConfig, Place};
 pub use registry::{ModelsConfig, Registry};
 pub use secrecy::SecretString;

@@ -9,6 +9,7 @@ use crate::journal::Failure;
 
 use super::openai::{OpenAi, OpenAiConfig, Responses};
 use super::script::Script;
+use super::{Pace, PaceConfig};
 
 /// Where models are to be found.
 #[derive(Debug, Clone, Default)]
@@ -17,13 +18,18 @@ pub struct ModelsConfig {
     pub openai: OpenAiConfig,
     /// What the path in `script:PATH` is relative to.
     pub script_dir: PathBuf,
+    /// The bounds on each provider's calls. Where none are set, those of the server are at their
+    /// default, and scripts have none.
+    pub pace: Option<PaceConfig>,
 }
 
 /// The providers of a [`ModelsConfig`]. A client is built and a script is read when a model of
 /// theirs is first opened.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
     config: ModelsConfig,
+    openai_pace: Arc<Pace>,
+    script_pace: Option<Arc<Pace>>,
     openai: Mutex<Option<Arc<OpenAi>>>,
     scripts: Mutex<HashMap<PathBuf, Arc<Script>>>,
 }
@@ -31,7 +37,10 @@ pub struct Registry {
 impl Registry {
     /// A registry in which nothing is opened yet.
     pub fn new(config: ModelsConfig) -> Self {
-        Self { config, ..Self::default() }
+        let openai_pace = Pace::new(config.pace.unwrap_or_default());
+        let script_pace = config.pace.map(Pace::new);
+        let (openai, scripts) = (Mutex::default(), Mutex::default());
+        Self { config, openai_pace, script_pace, openai, scripts }
     }
 
     /// Both APIs of the server share one client, and what it has learnt of the server.
@@ -66,13 +75,25 @@ impl Registry {
     }
 }
 
+/// The provider and its own name of a model.
+fn parts(model: &str) -> (&str, &str) {
+    match model.split_once(':') {
+        Some((provider @ ("openai" | "openai-responses" | "script"), name)) => (provider, name),
+        // Names at servers hold colons too: `llama3.2:3b`.
+        _ => ("openai", model),
+    }
+}
+
 impl Models for Registry {
+    fn pace(&self, model: &str) -> Option<Arc<Pace>> {
+        match parts(model) {
+            ("script", _) => self.script_pace.clone(),
+            _ => Some(Arc::clone(&self.openai_pace)),
+        }
+    }
+
     fn open(&self, model: &str) -> Result<OpenModel, Failure> {
-        let (provider, name) = match model.split_once(':') {
-            Some((provider @ ("openai" | "openai-responses" | "script"), name)) => (provider, name),
-            // Names at servers hold colons too: `llama3.2:3b`.
-            _ => ("openai", model),
-        };
+        let (provider, name) = parts(model);
         if name.trim().is_empty() {
             return Err(Failure::is_final(format!(
                 "{model:?} names no model: write openai:NAME, plain NAME, openai-responses:NAME, or \

@@ -4,6 +4,7 @@
 //! new tasks only. Every call is a step, the refused ones too, and every call has a text for the
 //! model in the end: what a model gets wrong is told to it, and costs it a turn.
 
+mod agents;
 mod approve;
 mod built_in;
 mod doubt;
@@ -22,10 +23,13 @@ use self::approve::Verdict;
 use self::long::LongTexts;
 use self::naming::named;
 use super::model::{ToolCall, ToolSpec};
-use super::{Called, Definition, Invocation, Schema, Tool, ToolPattern, Toolbox, Unanswered};
+use super::{
+    Called, Definition, Invocation, Schema, Share, Tool, ToolPattern, Toolbox, Unanswered,
+};
 use crate::durable::{Answer, Context, Question, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
 
+pub(super) use self::agents::{AGENT, Callees};
 pub use self::built_in::BuiltIn;
 pub(super) use self::built_in::{BUILT_IN, Web};
 pub(super) use self::downstream::left;
@@ -38,6 +42,7 @@ pub(super) struct Bench {
     toolbox: Arc<dyn Toolbox>,
     web: Arc<Web>,
     agent: Arc<Definition>,
+    callees: Callees,
     /// By the name that the model is told.
     tools: BTreeMap<String, Offered>,
     /// Those that may settle a doubt. The model need not have them.
@@ -61,6 +66,8 @@ enum By {
     Server,
     /// relight itself.
     BuiltIn(BuiltIn),
+    /// An agent, as a child task.
+    Agent,
     /// The run's [`LongTexts`].
     LongTexts,
 }
@@ -68,7 +75,11 @@ enum By {
 impl Offered {
     fn new(tool: Tool) -> Self {
         let schema = tool.input_schema.read().ok().and_then(|schema| Schema::new(&schema).ok());
-        let by = BuiltIn::of(&tool).map_or(By::Server, By::BuiltIn);
+        let by = match BuiltIn::of(&tool) {
+            Some(built_in) => By::BuiltIn(built_in),
+            None if tool.server == AGENT => By::Agent,
+            None => By::Server,
+        };
         Self { tool, schema, by }
     }
 
@@ -86,6 +97,15 @@ impl Offered {
     }
 }
 
+/// What each of the calls of one reply may take.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Of what the model can read.
+    shown_bytes: usize,
+    /// Of the budget, for an agent.
+    share: Share,
+}
+
 impl Bench {
     /// Lists the agent's tools, once in the life of a task.
     ///
@@ -96,9 +116,10 @@ impl Bench {
         toolbox: Arc<dyn Toolbox>,
         web: Arc<Web>,
         agent: Arc<Definition>,
+        callees: Callees,
     ) -> Result<Self, Failure> {
         let (servers, built_ins) = (agent.servers(), agent.built_ins());
-        let listed: Vec<Tool> = if servers.is_empty() && built_ins.is_empty() {
+        let mut listed: Vec<Tool> = if servers.is_empty() && built_ins.is_empty() {
             Vec::new()
         } else {
             ctx.pure(LISTING_STEP)
@@ -111,6 +132,7 @@ impl Bench {
                 })
                 .await?
         };
+        listed.extend(callees.tools());
         let missing = agent.missing(&listed);
         if !missing.is_empty() {
             let offered: Vec<_> = listed.iter().map(|tool| tool.pattern().to_string()).collect();
@@ -130,7 +152,7 @@ impl Bench {
         let long = LongTexts::new(agent.context_tokens(), |name| tools.contains_key(name));
         let tool = long.tool();
         let read_more = (tool.name.clone(), Offered { by: By::LongTexts, ..Offered::new(tool) });
-        Ok(Self { toolbox, web, agent, tools, checks, long, read_more })
+        Ok(Self { toolbox, web, agent, callees, tools, checks, long, read_more })
     }
 
     /// The tools as the model is told of them, and last the one to read on with.
@@ -171,15 +193,23 @@ impl Bench {
         turn: &Context,
         calls: &[ToolCall],
     ) -> Result<Vec<String>, Failure> {
-        let shown_bytes = self.long.shown_bytes(calls.len());
+        let of_agents = calls.iter().filter(|call| self.is_of_agent(call)).count();
+        let room = Room {
+            shown_bytes: self.long.shown_bytes(calls.len()),
+            share: self.callees.share(of_agents),
+        };
         let steps = calls
             .iter()
             .enumerate()
-            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, shown_bytes));
+            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, room));
         let results: Result<Vec<_>, _> = join_all(steps).await.into_iter().collect();
         // Together, and not each when it ends: what the next turn can read on must not depend on
         // which call was faster.
         results.map(|results| self.long.show(results))
+    }
+
+    fn is_of_agent(&self, call: &ToolCall) -> bool {
+        self.tools.get(&call.name).is_some_and(|offered| matches!(offered.by, By::Agent))
     }
 
     async fn call(
@@ -187,7 +217,7 @@ impl Bench {
         turn: &Context,
         step: String,
         call: &ToolCall,
-        shown_bytes: usize,
+        room: Room,
     ) -> Result<String, Failure> {
         let (offered, arguments) = match self.check(call) {
             Ok(found) => found,
@@ -196,13 +226,13 @@ impl Bench {
         let agent = self.agent.as_ref();
         let call = Call { agent, turn, step, call, arguments: &arguments };
         if !agent.wants_approval(&offered.tool) {
-            return self.make(call, offered, shown_bytes).await;
+            return self.make(call, offered, room).await;
         }
         match approve::ask(&call, offered).await? {
-            Verdict::Approved => self.make(call, offered, shown_bytes).await,
+            Verdict::Approved => self.make(call, offered, room).await,
             Verdict::Changed(arguments) => {
                 let call = Call { arguments: &arguments, ..call };
-                let text = self.make(call, offered, shown_bytes).await?;
+                let text = self.make(call, offered, room).await?;
                 let arguments = arguments.json();
                 Ok(format!("A person changed the arguments to {arguments}.\n{text}"))
             }
@@ -211,16 +241,12 @@ impl Bench {
     }
 
     /// Makes a call that nothing stands against any more.
-    async fn make(
-        &self,
-        call: Call<'_>,
-        offered: &Offered,
-        shown_bytes: usize,
-    ) -> Result<String, Failure> {
+    async fn make(&self, call: Call<'_>, offered: &Offered, room: Room) -> Result<String, Failure> {
         match offered.by {
             By::Server => server::call(self, call, &offered.tool).await,
             By::BuiltIn(built_in) => built_in.call(self, call, &offered.tool).await,
-            By::LongTexts => self.long.read_on(call, shown_bytes).await,
+            By::Agent => self.callees.call(call, &offered.tool.name, room.share).await,
+            By::LongTexts => self.long.read_on(call, room.shown_bytes).await,
         }
     }
 

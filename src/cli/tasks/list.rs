@@ -3,13 +3,14 @@
 use anstyle::AnsiColor;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use relight::durable::{Clock, SystemClock};
-use relight::journal::{Filter, Status, Store};
+use relight::journal::{Filter, Status, Store, Task};
 use serde_json::Value;
 
 use super::super::Error;
 use super::super::run::short_id;
 use super::super::screen::{Screen, coloured};
 use super::task_json;
+use super::tree::Tree;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -40,10 +41,13 @@ pub(super) async fn list(args: &Args, store: &dyn Store, screen: &Screen) -> Res
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["TASK", "AGENT", "STATUS", "AGE", "MESSAGE"]);
-    for task in &tasks {
+    let mut add = |before: &str, task: &Task| {
         let name = match &task.parent {
-            Some(parent) => format!("{} (of {})", task.name, short_id(parent.task)),
-            None => task.name.clone(),
+            // Its parent is further down the list than it goes.
+            Some(parent) if before.is_empty() => {
+                format!("{} (of {})", task.name, short_id(parent.task))
+            }
+            _ => format!("{before}{}", task.name),
         };
         let message = task.message.clone().unwrap_or_default();
         table.add_row([
@@ -53,7 +57,8 @@ pub(super) async fn list(args: &Args, store: &dyn Store, screen: &Screen) -> Res
             Cell::new(age(now_ms - task.created_at_ms)),
             Cell::new(message),
         ]);
-    }
+    };
+    Tree::forest(tasks).iter().for_each(|tree| tree.visit("", &mut add));
     screen.line(table);
     Ok(())
 }

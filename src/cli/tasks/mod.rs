@@ -6,6 +6,7 @@ mod fork;
 mod list;
 mod resume;
 mod show;
+mod tree;
 pub(super) mod watch;
 
 use clap::Subcommand;

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use relight::journal::{StepKind, Store, TaskId};
 use serde_json::json;
 
+use super::super::run::short_id;
 use super::super::screen::{Screen, bold, dim};
 use super::super::story::Teller;
 use super::super::{Error, find_task};
 use super::list::status_word;
 use super::task_json;
+use super::tree::Tree;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -23,12 +25,14 @@ pub(super) async fn show(args: &Args, store: &dyn Store, screen: &Screen) -> Res
     let id = find_task(store, &args.task).await?;
     let task = store.task(id).await?.ok_or(relight::journal::Error::UnknownTask { task: id })?;
     let records = store.history(id, 0).await?;
+    let children = Tree::below(store, id).await?;
     if args.json {
         let events: Vec<_> = records
             .iter()
             .map(|record| json!({"seq": record.seq, "atMs": record.at_ms, "event": record.event}))
             .collect();
-        screen.line(json!({"task": task_json(&task), "events": events}));
+        let children: Vec<_> = children.iter().map(Tree::json).collect();
+        screen.line(json!({"task": task_json(&task), "events": events, "children": children}));
         return Ok(());
     }
     screen.line(format!("{}  {}  {}", bold(&task.name), task.id, status_word(task.status)));
@@ -48,6 +52,15 @@ pub(super) async fn show(args: &Args, store: &dyn Store, screen: &Screen) -> Res
             _ => "under way",
         };
         screen.line(format!("{}  {key}: {what}", dim(time(step.started_at_ms))));
+    }
+    if !children.is_empty() {
+        screen.line("");
+        Tree { task, children }.visit("", &mut |before, task| {
+            let (name, id) = (bold(&task.name), short_id(task.id));
+            let message = task.message.as_deref().unwrap_or_default();
+            let status = status_word(task.status);
+            screen.line(format!("{before}{name}  {id}  {status}  {}", dim(message)));
+        });
     }
     Ok(())
 }

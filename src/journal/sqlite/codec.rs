@@ -49,6 +49,8 @@ pub(super) struct Encoded {
     pub(super) blobs: Vec<Blob>,
     /// The task's state after it, where it changes that.
     pub(super) status: Option<Status>,
+    /// Whether it wakes the task's parent.
+    pub(super) concerns_parent: bool,
 }
 
 /// Makes a record's row and blobs. Pure work: it is done before the writer is asked for anything.
@@ -58,6 +60,7 @@ pub(super) struct Encoded {
 pub(super) fn encode(record: Record) -> Result<Encoded> {
     let Record { seq, at_ms, mut event } = record;
     let status = event.status();
+    let concerns_parent = event.concerns_parent();
     let mut moved = Vec::new();
     let mut blobs = Vec::new();
     for (slot, payload) in (0u8..).zip(slots(&mut event)) {
@@ -79,7 +82,7 @@ pub(super) fn encode(record: Record) -> Result<Encoded> {
     bounded(text.len(), || format!("event {seq}"))?;
     let count = u8::try_from(blobs.len()).unwrap_or(u8::MAX);
     let body = body(count << MOVED_SHIFT, &moved, &text);
-    Ok(Encoded { seq, at_ms, body, blobs, status })
+    Ok(Encoded { seq, at_ms, body, blobs, status, concerns_parent })
 }
 
 /// How much JSON text of payloads an event carries: what encoding it costs.

@@ -115,6 +115,9 @@ pub(super) fn append(
             set_status(tx, head.number, status, at_ms)?;
         }
     }
+    if let Some(news) = new.iter().rfind(|record| record.concerns_parent) {
+        nudge_parent(tx, head.number, news.at_ms)?;
+    }
     Ok(())
 }
 
@@ -196,16 +199,23 @@ pub(super) fn insert(tx: &Tx<'_>, task: i64, record: &Encoded) -> rusqlite::Resu
 }
 
 fn end_task(tx: &Tx<'_>, task: i64, status: Status, at_ms: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE tasks SET status = ?2, updated_at_ms = ?3, runner = NULL, wake_at_ms = NULL
+         WHERE number = ?1",
+    )?
+    .execute(params![task, status.as_str(), at_ms])?;
+    tx.changed();
+    Ok(())
+}
+
+fn nudge_parent(tx: &Tx<'_>, task: i64, at_ms: i64) -> rusqlite::Result<()> {
     let parent: Option<[u8; 16]> = tx
-        .prepare_cached(
-            "UPDATE tasks SET status = ?2, updated_at_ms = ?3, runner = NULL, wake_at_ms = NULL
-             WHERE number = ?1 RETURNING parent",
-        )?
-        .query_row(params![task, status.as_str(), at_ms], |row| row.get(0))?;
+        .prepare_cached("SELECT parent FROM tasks WHERE number = ?1")?
+        .query_row([task], |row| row.get(0))?;
     if let Some(parent) = parent {
         signals::nudge(tx, TaskId::from_bits(u128::from_be_bytes(parent)), at_ms)?;
+        tx.changed();
     }
-    tx.changed();
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::writer::Tx;
 use crate::journal::{Error, RunnerId, Sent, Signal, TaskId};
 
-/// Counts a signal or a child's end for a task, and makes it due where nobody runs it. A task that
+/// Counts a signal or news of a child for a task, and makes it due where nobody runs it. A task that
 /// has ended, or was removed, is left as it is.
 pub(super) fn nudge(tx: &Tx<'_>, task: TaskId, now_ms: i64) -> rusqlite::Result<()> {
     tx.prepare_cached(

@@ -28,17 +28,13 @@ impl<'n> Fields<'n> {
         problems: &mut Problems,
     ) -> Option<Self> {
         let fields = Self::open_any(node, path, keys, problems)?;
-        fields.refuse_others(keys, &[], problems);
+        fields.refuse_others(keys, problems);
         Some(fields)
     }
 
-    /// Complains of every key that is not among `keys`. Those in `not_yet` are refused too: to
-    /// ignore one would be to go on without what its writer relies on.
-    pub(crate) fn refuse_others(&self, keys: &[&str], not_yet: &[&str], problems: &mut Problems) {
+    fn refuse_others(&self, keys: &[&str], problems: &mut Problems) {
         for Entry { key, line, .. } in self.entries {
-            if not_yet.contains(&key.as_str()) {
-                problems.at(*line, format!("{key:?} is not supported yet; take it out"));
-            } else if !keys.contains(&key.as_str()) {
+            if !keys.contains(&key.as_str()) {
                 problems.at(*line, unknown_key(key, keys));
             }
         }

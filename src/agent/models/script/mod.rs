@@ -17,6 +17,9 @@
 //!     text: "Paid: {{results.charge.id}}. The tool said: {{last}}"
 //! ```
 //!
+//! A reply never uses up more tokens than the request lets it write, as it is with real servers; its
+//! text stays whole.
+//!
 //! An `error` has a `status`, which means what it means from a real server, or a `kind`:
 //! `transient`, `final`, or `stall` (silent for `latency_ms`, or as long as a real reply may be, and
 //! then failed). It may have a `message`. Without `times` every attempt fails.
@@ -183,6 +186,14 @@ impl Script {
             let id = call.id.clone().unwrap_or_else(made_up);
             Ok(ToolCall { id, name: call.tool.clone(), arguments })
         };
+        let mut usage = entry.usage();
+        let mut finish = Finish::Stop;
+        if let (Some(usage), Some(most)) = (&mut usage, request.settings.max_output_tokens)
+            && usage.output_tokens > u64::from(most)
+        {
+            usage.output_tokens = u64::from(most);
+            finish = Finish::Length;
+        }
         Ok(Reply {
             text: text.transpose().map_err(unfilled)?,
             calls: entry
@@ -192,8 +203,8 @@ impl Script {
                 .map(call)
                 .collect::<Result<_, _>>()
                 .map_err(unfilled)?,
-            finish: Finish::Stop,
-            usage: entry.usage(),
+            finish,
+            usage,
             model: Some(request.model.clone()),
             ..Reply::default()
         })

@@ -16,7 +16,7 @@ use relight::agent::{
 };
 use relight::durable::Runtime;
 use relight::journal::sqlite::Sqlite;
-use relight::journal::{Effect, End, Failure, Payload};
+use relight::journal::{Effect, End, Failure, Payload, TaskId};
 
 use crate::report::Row;
 use crate::{Error, tokio};
@@ -30,8 +30,11 @@ pub(crate) fn growth(dir: &Path) -> Result<Vec<Row>, Error> {
     let tokio = tokio()?;
     let mut sizes = Vec::new();
     for turns in TURNS {
-        let bytes = tokio.block_on(journal_bytes(&dir.join(format!("{turns}.db")), turns))?;
-        sizes.push((f64::from(turns), bytes));
+        let journal = dir.join(format!("{turns}.db"));
+        tokio.block_on(run_agent(&journal, turns))?;
+        // A journal is far below 2^32 bytes here.
+        let bytes = u32::try_from(std::fs::metadata(journal)?.len())?;
+        sizes.push((f64::from(turns), f64::from(bytes)));
     }
     let [few, more, most] = sizes[..] else { return Err("three sizes are compared".into()) };
     let payload = f64::from(OUTPUT_BYTES);
@@ -58,10 +61,12 @@ pub(crate) fn growth(dir: &Path) -> Result<Vec<Row>, Error> {
     ])
 }
 
-/// Runs an agent for so many turns; the size of the closed journal, all of its log copied into it.
-async fn journal_bytes(path: &Path, turns: u32) -> Result<f64, Error> {
+/// Runs an agent for so many turns, and closes the journal: all of its log is copied into it.
+pub(crate) async fn run_agent(path: &Path, turns: u32) -> Result<TaskId, Error> {
+    // No summary is to take the place of what grows.
     let file = format!(
         "---\nname: bench\ndescription: Reads files\nmodel: bench\nmaxTurns: {}\n\
+         contextTokens: 100000000\n\
          mcpServers:\n  files:\n    command: files\n---\nRead all the files.\n",
         turns + 1
     );
@@ -81,8 +86,7 @@ async fn journal_bytes(path: &Path, turns: u32) -> Result<f64, Error> {
     }
     runtime.shutdown().await;
     runtime.store().close().await;
-    // A journal is far below 2^32 bytes here.
-    Ok(f64::from(u32::try_from(std::fs::metadata(path)?.len())?))
+    Ok(task)
 }
 
 /// The model, which calls the tool again and again, and the tool.

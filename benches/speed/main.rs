@@ -13,6 +13,7 @@ mod cancel;
 mod growth;
 mod idle;
 mod parked;
+mod recorded;
 mod replay;
 mod served;
 mod steps;
@@ -28,10 +29,11 @@ use support::{Error, floor, report, stats, tokio};
 
 type Measure = fn(&Path) -> Result<Vec<Row>, Error>;
 
-const MEASURES: [(&str, Measure); 7] = [
+const MEASURES: [(&str, Measure); 8] = [
     ("step", steps::one_task),
     ("parallel", steps::many_tasks),
     ("replay", replay::replay),
+    ("recorded", recorded::recorded),
     ("growth", growth::growth),
     ("idle", idle::idle),
     ("parked", parked::parked),

@@ -48,6 +48,13 @@ impl Prices {
         Self(kept.map(|(model, price)| (model.clone(), *price)).collect())
     }
 
+    /// These prices and more; of two for one model the later stands.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
     /// The cost of one call in micro-dollars; `None` where the model has no price, which is not
     /// zero. Replies from a file cost nothing.
     pub fn cost(&self, model: &str, usage: &Usage) -> Option<u64> {

@@ -179,13 +179,13 @@ async fn run(live: &Arc<Live>) -> Result<()> {
             live.record(Event::CancelRequested { reason: reason.clone() });
             let head = reason
                 .map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
-            let left = past::stop_what_is_left(live).await;
+            let left = past::stop_what_is_left(live).await?;
             let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
             Event::TaskCancelled { message }
         }
         Outcome::Overdue(deadline) => {
             let head = deadline::failure_message(&deadline);
-            let left = past::stop_what_is_left(live).await;
+            let left = past::stop_what_is_left(live).await?;
             let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
             Event::TaskFailed { failure: Failure::is_final(message) }
         }

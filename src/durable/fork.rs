@@ -3,9 +3,10 @@
 //! Nothing before the fork runs again; what comes after it runs anew, in a task of its own with
 //! idempotency keys of its own. What the other task did after the fork stays done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::journal::{Effect, Event, History, Payload, Record, StepState};
+use super::cursor::OF_CHILD;
+use crate::journal::{Effect, Event, FailureKind, History, Payload, Record, StepState};
 
 /// What a new task takes over from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,15 +75,22 @@ pub fn fork(
         return Err(ForkError::NoSuchStep { at: at.to_owned(), steps });
     };
     let (before, after) = order.split_at(first);
-    let kept: Vec<String> = before
-        .iter()
-        .filter(|(_, step)| step.state.is_finished())
-        .map(|(key, _)| (*key).to_owned())
-        .collect();
+    let finished: HashSet<&str> =
+        before.iter().filter(|(_, step)| step.state.is_finished()).map(|(key, _)| *key).collect();
+    // A question that was put for a child goes with the child.
+    let is_kept = |key: &str| {
+        let child = key.split_once(OF_CHILD).map_or(key, |(child, _)| child);
+        finished.contains(key) && finished.contains(child)
+    };
+    let kept: Vec<String> =
+        before.iter().map(|(key, _)| (*key).to_owned()).filter(|key| is_kept(key)).collect();
     let not_undone = after
         .iter()
         .filter(|(_, step)| step.effect != Effect::Pure && step.kind.is_outside())
-        .filter(|(_, step)| !matches!(step.state, StepState::Failed(_)))
+        .filter(|(_, step)| match &step.state {
+            StepState::Failed(failure) => failure.kind == FailureKind::InDoubt,
+            _ => true,
+        })
         .map(|(key, _)| (*key).to_owned())
         .collect();
     if let Some(key) = edits.keys().find(|key| !kept.contains(key)) {
@@ -92,7 +100,7 @@ pub fn fork(
     let mut events: Vec<Event> = records
         .iter()
         .map(|record| record.event.clone())
-        .filter(|event| event.step().is_some_and(|key| kept.iter().any(|kept| kept == key)))
+        .filter(|event| event.step().is_some_and(is_kept))
         .map(|event| match event {
             Event::StepCompleted { key, output } => {
                 let output = edits.remove(&key).unwrap_or(output);

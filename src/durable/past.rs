@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::live::Live;
-use crate::journal::{Event, History, Payload, TaskId};
+use crate::journal::{Event, History, Payload, Result, TaskId};
 use crate::limits;
 
 /// A task's history, to be looked at only.
@@ -62,14 +62,16 @@ impl Left {
     }
 }
 
-/// Lets the function of a cancelled task stop what it has left running. Returns the steps that left
+/// Lets the function of a cancelled task stop what it has left running, once what was recorded so far
+/// is committed: a process that has lost the task stops nothing. Returns the steps that left
 /// something, whether it could be stopped or not.
-pub(super) async fn stop_what_is_left(live: &Arc<Live>) -> Vec<String> {
+pub(super) async fn stop_what_is_left(live: &Arc<Live>) -> Result<Vec<String>> {
     let past = Past { live: Arc::clone(live) };
     let function = live.shared.functions.get(&live.task.function);
     let Some(Left { steps, stop }) = function.and_then(|function| function.cancelled(&past)) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
+    live.finish().await?;
     let task = live.lease.task;
     let patience = Duration::from_millis(limits::CANCEL_HOOK_MS);
     match timeout(patience, AssertUnwindSafe(stop).catch_unwind()).await {
@@ -77,5 +79,5 @@ pub(super) async fn stop_what_is_left(live: &Arc<Live>) -> Vec<String> {
         Ok(Err(_)) => warn!(%task, "passing on the cancel panicked"),
         Err(_) => warn!(%task, "no answer to the cancel in {} ms", limits::CANCEL_HOOK_MS),
     }
-    steps
+    Ok(steps)
 }

@@ -101,15 +101,17 @@ impl Replay {
         let recorded = self.pinned()?;
         let shown = path.display().to_string();
         let agent = Definition::parse_in_project(&shown, &text, recorded.agent.servers())?;
-        self.definition(agent.or_models(&recorded.models)).await
+        self.definition(agent).await
     }
 
-    /// Replays the recorded agent with this definition.
+    /// Replays the recorded agent with this definition, and with the recorded models where it names
+    /// none.
     ///
     /// # Errors
     /// When the recording is not of an agent.
     pub async fn definition(&self, agent: Definition) -> Result<Run, Error> {
         let recorded = self.pinned()?;
+        let agent = agent.or_models(&recorded.models);
         let now = Pinned { models: agent.models().to_vec(), agent, ..recorded.clone() };
         let definition = Payload::of(&now).map_err(|error| Error::not_an_agent(&error))?;
         let root = self.recording.root().id;

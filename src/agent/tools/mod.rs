@@ -13,6 +13,7 @@ mod long;
 mod naming;
 mod server;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,9 +55,6 @@ pub(super) struct Bench {
 
 struct Offered {
     tool: Tool,
-    /// The schema, ready to check arguments. `None` for one that is no valid schema: the server
-    /// checks for itself then.
-    schema: Option<Schema>,
     by: By,
 }
 
@@ -74,13 +72,20 @@ enum By {
 
 impl Offered {
     fn new(tool: Tool) -> Self {
-        let schema = tool.input_schema.read().ok().and_then(|schema| Schema::new(&schema).ok());
         let by = match BuiltIn::of(&tool) {
             Some(built_in) => By::BuiltIn(built_in),
             None if tool.server == AGENT => By::Agent,
             None => By::Server,
         };
-        Self { tool, schema, by }
+        Self { tool, by }
+    }
+
+    /// The tool as a call with these arguments uses it.
+    fn of_call(&self, arguments: &Payload) -> Cow<'_, Tool> {
+        match self.by {
+            By::BuiltIn(built_in) => built_in.of_call(&self.tool, arguments),
+            By::Server | By::Agent | By::LongTexts => Cow::Borrowed(&self.tool),
+        }
     }
 
     /// Reads a call's arguments, or says what is wrong with them.
@@ -88,7 +93,10 @@ impl Offered {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let arguments: Value = serde_json::from_str(text)
             .map_err(|error| format!("The arguments are not valid JSON ({error})."))?;
-        match self.schema.as_ref().and_then(|schema| schema.complaints(&arguments)) {
+        // It is compiled here and not kept: most tools of a run are never called, and ready schemas
+        // were most of what a task took in memory. What is no valid schema the server checks itself.
+        let schema = self.tool.input_schema.read().ok().and_then(|text| Schema::new(&text).ok());
+        match schema.and_then(|schema| schema.complaints(&arguments)) {
             Some(complaints) => {
                 Err(format!("The arguments do not fit the tool's schema: {complaints}."))
             }
@@ -225,7 +233,7 @@ impl Bench {
         };
         let agent = self.agent.as_ref();
         let call = Call { agent, turn, step, call, arguments: &arguments };
-        if !agent.wants_approval(&offered.tool) {
+        if !agent.wants_approval(&offered.of_call(&arguments)) {
             return self.make(call, offered, room).await;
         }
         match approve::ask(&call, offered).await? {
@@ -244,7 +252,10 @@ impl Bench {
     async fn make(&self, call: Call<'_>, offered: &Offered, room: Room) -> Result<String, Failure> {
         match offered.by {
             By::Server => server::call(self, call, &offered.tool).await,
-            By::BuiltIn(built_in) => built_in.call(self, call, &offered.tool).await,
+            By::BuiltIn(built_in) => {
+                let tool = offered.of_call(call.arguments);
+                built_in.call(self, call, &tool).await
+            }
             By::Agent => self.callees.call(call, &offered.tool.name, room.share).await,
             By::LongTexts => self.long.read_on(call, room.shown_bytes).await,
         }

@@ -10,7 +10,7 @@ use relight::journal::{Event, History, Payload, StepKind, Store};
 use serde_json::{Value, json};
 
 use super::super::screen::{Screen, dim};
-use super::super::{Error, find_task};
+use super::super::{Error, find_task, host};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -56,10 +56,11 @@ pub(super) async fn fork(
         };
         if let Some(agent) = &args.agent {
             let agent = config::load_agent(settings, agent)?.or_models(&pinned.models);
-            pinned = Pinned { models: agent.models().to_vec(), agent, ..pinned };
+            pinned = host::pin(agent, settings)?;
         }
         if let Some(model) = model {
             pinned.models = vec![model.to_owned()];
+            pinned.prices = pinned.prices.and(settings.prices.only(&pinned.models));
         }
         pinned.start(input.clone())
     } else if changed {

@@ -7,6 +7,8 @@ mod ask_user;
 mod http_request;
 mod time;
 
+use std::borrow::Cow;
+
 use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 
@@ -71,6 +73,14 @@ impl BuiltIn {
         described::<T>(self.name(), description)
     }
 
+    /// The tool as a call with these arguments uses it: what a request changes depends on its method.
+    pub(super) fn of_call<'t>(self, tool: &'t Tool, arguments: &Payload) -> Cow<'t, Tool> {
+        match self {
+            Self::HttpRequest => Cow::Owned(http_request::of_call(tool, arguments)),
+            Self::Sleep | Self::WaitUntil | Self::AskUser => Cow::Borrowed(tool),
+        }
+    }
+
     /// Does what the call asks for. The text is for the model.
     ///
     /// # Errors
@@ -85,10 +95,7 @@ impl BuiltIn {
             Self::Sleep => time::sleep(call).await,
             Self::WaitUntil => time::wait_until(call).await,
             Self::AskUser => ask_user::ask(call).await,
-            Self::HttpRequest => {
-                let tool = http_request::of_call(tool, call.arguments);
-                server::call(bench, call, &tool).await
-            }
+            Self::HttpRequest => server::call(bench, call, tool).await,
         }
     }
 }

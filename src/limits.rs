@@ -86,6 +86,10 @@ pub const WATCH_MS: u64 = 50;
 /// Shorter waits stay in memory: parking costs two commits and a replay.
 pub const PARK_AFTER_MS: u64 = 1_000;
 
+/// As [`PARK_AFTER_MS`] for a task that waits for nothing but times further off than that: what is to
+/// begin beside the wait has begun by then.
+pub const PARK_TIMER_AFTER_MS: u64 = 20;
+
 /// Tasks that one process runs side by side. More wait, unclaimed, for a place.
 pub const LIVE_TASKS: usize = 256;
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tracing::{debug, error, info, warn};
 
 use super::child::child_id;
-use super::live::{Halt, Live, Mode};
+use super::live::{Halt, Live, Mode, Stillness};
 use super::runtime::Shared;
 use super::step::bounded;
 use super::{Context, Cursor, deadline, past};
@@ -231,10 +231,15 @@ async fn poll(
     }
     let mut stopping = live.stopping.subscribe();
     let mut deadline = pin!(deadline::passes(live));
-    let mut still_since: Option<u64> = None;
+    let mut still_since: Option<Stillness> = None;
     loop {
+        // Nothing but its time ends a wait for a time, and that is known to be far off.
+        let after = |still: &Stillness| match still.is_timed {
+            true => limits::PARK_TIMER_AFTER_MS,
+            false => limits::PARK_AFTER_MS,
+        };
         let park = OptionFuture::from(
-            still_since.map(|_| tokio::time::sleep(Duration::from_millis(limits::PARK_AFTER_MS))),
+            still_since.map(|still| tokio::time::sleep(Duration::from_millis(after(&still)))),
         );
         tokio::select! {
             biased;
@@ -262,7 +267,7 @@ async fn poll(
             () = live.change() => {}
             Some(()) = park => {
                 let still = live.stillness();
-                if still_since == Some(still.generation) {
+                if still_since.is_some_and(|since| since.generation == still.generation) {
                     return Ok(Outcome::Still { earliest_ms: still.earliest_ms, seen });
                 }
             }
@@ -278,7 +283,7 @@ async fn poll(
         let worth_it = still.running == 0
             && still.waits > 0
             && still.earliest_ms.is_none_or(|at| at > soon_ms);
-        still_since = worth_it.then_some(still.generation);
+        still_since = worth_it.then_some(still);
     }
 }
 

@@ -358,6 +358,7 @@ impl Live {
             generation: state.generation,
             running: state.running,
             waits: state.waits.len(),
+            is_timed: state.waits.values().all(Option::is_some),
             earliest_ms: state.waits.values().flatten().min().copied(),
         }
     }
@@ -390,6 +391,8 @@ pub(super) struct Stillness {
     pub(super) generation: u64,
     pub(super) running: usize,
     pub(super) waits: usize,
+    /// Whether all waits are for a time.
+    pub(super) is_timed: bool,
     /// The first time that is waited for.
     pub(super) earliest_ms: Option<i64>,
 }

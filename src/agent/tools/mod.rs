@@ -236,7 +236,7 @@ impl Bench {
         if !agent.wants_approval(&offered.of_call(&arguments)) {
             return self.make(call, offered, room).await;
         }
-        match approve::ask(&call, offered).await? {
+        match Box::pin(approve::ask(&call, offered)).await? {
             Verdict::Approved => self.make(call, offered, room).await,
             Verdict::Changed(arguments) => {
                 let call = Call { arguments: &arguments, ..call };
@@ -248,16 +248,17 @@ impl Bench {
         }
     }
 
-    /// Makes a call that nothing stands against any more.
+    /// Makes a call that nothing stands against any more. Each kind is boxed by itself: a task that
+    /// sleeps is not to hold the room that the largest kind needs.
     async fn make(&self, call: Call<'_>, offered: &Offered, room: Room) -> Result<String, Failure> {
         match offered.by {
-            By::Server => server::call(self, call, &offered.tool).await,
+            By::Server => Box::pin(server::call(self, call, &offered.tool)).await,
             By::BuiltIn(built_in) => {
                 let tool = offered.of_call(call.arguments);
-                built_in.call(self, call, &tool).await
+                Box::pin(built_in.call(self, call, &tool)).await
             }
-            By::Agent => self.callees.call(call, &offered.tool.name, room.share).await,
-            By::LongTexts => self.long.read_on(call, room.shown_bytes).await,
+            By::Agent => Box::pin(self.callees.call(call, &offered.tool.name, room.share)).await,
+            By::LongTexts => Box::pin(self.long.read_on(call, room.shown_bytes)).await,
         }
     }
 

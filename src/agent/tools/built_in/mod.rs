@@ -95,7 +95,7 @@ impl BuiltIn {
             Self::Sleep => time::sleep(call).await,
             Self::WaitUntil => time::wait_until(call).await,
             Self::AskUser => ask_user::ask(call).await,
-            Self::HttpRequest => server::call(bench, call, tool).await,
+            Self::HttpRequest => Box::pin(server::call(bench, call, tool)).await,
         }
     }
 }

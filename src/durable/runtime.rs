@@ -18,8 +18,8 @@ use super::live::{Halt, Live};
 use super::own::Own;
 use super::{Clock, Context, Entropy, Fork, Function, SystemClock, TimeLimit, drive};
 use crate::journal::{
-    End, Error, Failure, Lease, NewTask, Payload, Renewal, Result, RunnerId, Sent, Signal, Store,
-    TaskId,
+    Created, End, Error, Failure, Lease, NewTask, Payload, Renewal, Result, RunnerId, Sent, Signal,
+    Store, Task, TaskId,
 };
 use crate::limits;
 
@@ -220,6 +220,15 @@ impl Runtime {
     /// # Errors
     /// As [`Store::create`].
     pub async fn start(&self, new: StartTask) -> Result<TaskId> {
+        self.create(new).await.map(|(id, _)| id)
+    }
+
+    /// As [`Runtime::start`], and tells how a new task looks, without another look at the journal;
+    /// `None` where the idempotency key stands for a task that was there already.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    pub async fn create(&self, new: StartTask) -> Result<(TaskId, Option<Task>)> {
         let shared = &self.shared;
         let StartTask {
             function,
@@ -254,10 +263,12 @@ impl Runtime {
             past,
             created_at_ms: now_ms,
         };
-        let id = shared.store.create(task).await?.id();
+        let looks = Task::created(&task);
+        let created = shared.store.create(task).await?;
+        let id = created.id();
         shared.own.adopt(id);
         shared.look.notify_one();
-        Ok(id)
+        Ok((id, matches!(created, Created::New(_)).then_some(looks)))
     }
 
     /// Takes a task among those that a runtime of [its own tasks only](Builder::only_own) runs.
@@ -389,8 +400,12 @@ impl Shared {
         if self.stop.is_cancelled() {
             live.stopping.send_replace(true);
         }
-        if let Some(former) = self.lock().insert(live.lease.task, live) {
-            // This process had lost the task and has got it back.
+        let mut all = self.lock();
+        // Two looks at the journal may have taken the task up one after the other, and whoever holds
+        // the older lease comes last.
+        if all.get(&live.lease.task).is_some_and(|newer| newer.lease.epoch > live.lease.epoch) {
+            live.halt(Halt::LeaseLost);
+        } else if let Some(former) = all.insert(live.lease.task, live) {
             former.halt(Halt::LeaseLost);
         }
     }

@@ -158,6 +158,29 @@ pub struct Task {
     pub events: u64,
 }
 
+impl Task {
+    /// How a new task looks once it is committed.
+    pub fn created(task: &NewTask) -> Self {
+        Self {
+            id: task.id,
+            function: task.function.clone(),
+            name: task.name.clone(),
+            owner: task.owner.clone(),
+            parent: task.parent.clone(),
+            status: Status::Working,
+            message: None,
+            created_at_ms: task.created_at_ms,
+            updated_at_ms: task.created_at_ms,
+            ttl_ms: task.ttl_ms,
+            wake_at_ms: Some(task.created_at_ms),
+            runner: None,
+            epoch: 0,
+            cancel_requested: false,
+            events: task.past.len() as u64 + 1,
+        }
+    }
+}
+
 /// The right to run one task now. Every append carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {

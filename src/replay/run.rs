@@ -38,6 +38,11 @@ impl Run {
         Self { recording, drifts }
     }
 
+    /// What was replayed.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
     /// Where the replay and the recording differ: at most one place for each task. Empty for the
     /// same steps with the same inputs and the same outcome.
     pub fn drifts(&self) -> &[Drift] {

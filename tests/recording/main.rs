@@ -5,6 +5,7 @@
 
 mod agents;
 mod damage;
+mod examples;
 mod functions;
 mod round_trip;
 mod secrets;

@@ -147,10 +147,13 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 
 /// The file's format; 0 for a file with nothing in it.
 fn version(connection: &Connection, path: &Path) -> Result<i64, Attempt> {
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let (application, found) = (number("application_id")?, number("user_version")?);
-    let objects: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    // One statement sees one state of the file, which another process may be making now.
+    let (objects, application, found): (i64, i64, i64) = connection.query_row(
+        "SELECT (SELECT count(*) FROM sqlite_schema), application_id, user_version
+         FROM pragma_application_id, pragma_user_version",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
     let supported = MIGRATIONS.len().cast_signed() as i64;
     match (application, found) {
         (APPLICATION_ID, 1..) if found <= supported => Ok(found),

@@ -124,6 +124,20 @@ impl Session {
         self.server.runtime.start(start).await.map_err(|error| refusal(&error))
     }
 
+    /// Commits a task for a call and answers with its handle.
+    async fn start_with_handle(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let start = self.prepare(request, None, context)?;
+        let created = self.server.runtime.create(start).await;
+        match created.map_err(|error| refusal(&error))? {
+            (_, Some(new)) => Ok(CallToolResponse::Task(CreateTaskResult::new(task(&new)))),
+            (id, None) => self.handle(id, context).await,
+        }
+    }
+
     /// The task of a call that is made again with answers.
     async fn resume(
         &self,
@@ -231,6 +245,8 @@ pub(super) fn task_id(text: &str) -> Result<TaskId, ErrorData> {
     text.parse().map_err(|error| ErrorData::invalid_params(format!("{error}"), None))
 }
 
+/// rmcp moves the future of a request about, whatever the request is, in one that has room for the
+/// largest of them: whatever is more than a few words is boxed here.
 impl ServerHandler for Session {
     fn get_info(&self) -> ServerConfig {
         self.server.info.clone()
@@ -266,7 +282,8 @@ impl ServerHandler for Session {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if let Some(follower) = self.follower(&request.name, &context) {
-            return follower.call(self, request, &context).await.map(CallToolResponse::Complete);
+            let answer = Box::pin(follower.call(self, request, &context)).await;
+            return answer.map(CallToolResponse::Complete);
         }
         let served = &self.tool(&request.name)?.served;
         let handle = takes_tasks(&context) && served.task_support != TaskSupport::Forbidden;
@@ -276,16 +293,18 @@ impl ServerHandler for Session {
             return Err(needs_tasks(why, &context));
         }
         if handle && !(served.asks_first && rounds::are_for(&context)) {
-            let id = self.start(request, None, &context).await?;
-            return self.handle(id, &context).await;
+            return Box::pin(self.start_with_handle(request, &context)).await;
         }
-        let answers = request.input_responses.take().unwrap_or_default();
-        let round = Round { answers, is_first: request.request_state.is_none() };
-        let id = match request.request_state.take() {
-            Some(state) => self.resume(&state, request, &context).await?,
-            None => self.start(request, None, &context).await?,
-        };
-        self.plain_call(id, round, handle, &context).await
+        Box::pin(async {
+            let answers = request.input_responses.take().unwrap_or_default();
+            let round = Round { answers, is_first: request.request_state.is_none() };
+            let id = match request.request_state.take() {
+                Some(state) => self.resume(&state, request, &context).await?,
+                None => self.start(request, None, &context).await?,
+            };
+            self.plain_call(id, round, handle, &context).await
+        })
+        .await
     }
 
     async fn get_task(
@@ -298,14 +317,17 @@ impl ServerHandler for Session {
         if let Some(shown) = views.current(id, |task| owner.owns(task)) {
             return Ok(GetTaskResult::new(shown));
         }
-        let as_of = views.now();
-        let task = self.find(id, &context).await?;
-        let shown = match views.ended(id).filter(|_| task.status.is_ended()) {
-            Some(shown) => shown,
-            None => self.detailed(&task).await?,
-        };
-        views.remember(as_of, task, &shown);
-        Ok(GetTaskResult::new(shown))
+        Box::pin(async {
+            let as_of = views.now();
+            let task = self.find(id, &context).await?;
+            let shown = match views.ended(id).filter(|_| task.status.is_ended()) {
+                Some(shown) => shown,
+                None => self.detailed(&task).await?,
+            };
+            views.remember(as_of, task, &shown);
+            Ok(GetTaskResult::new(shown))
+        })
+        .await
     }
 
     async fn update_task(
@@ -313,8 +335,12 @@ impl ServerHandler for Session {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let task = self.find(task_id(&request.task_id)?, &context).await?;
-        questions::answer(&self.server.runtime, task.id, request.input_responses).await
+        let id = task_id(&request.task_id)?;
+        Box::pin(async {
+            let task = self.find(id, &context).await?;
+            questions::answer(&self.server.runtime, task.id, request.input_responses).await
+        })
+        .await
     }
 
     async fn cancel_task(
@@ -322,10 +348,14 @@ impl ServerHandler for Session {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let task = self.find(task_id(&request.task_id)?, &context).await?;
-        let reason = Some("the client cancelled the task".to_owned());
-        self.server.runtime.cancel(task.id, reason).await.map_err(|error| refusal(&error))?;
-        Ok(())
+        let id = task_id(&request.task_id)?;
+        Box::pin(async {
+            let task = self.find(id, &context).await?;
+            let reason = Some("the client cancelled the task".to_owned());
+            self.server.runtime.cancel(task.id, reason).await.map_err(|error| refusal(&error))?;
+            Ok(())
+        })
+        .await
     }
 
     /// A method that rmcp does not know, or one that it knows with params that it cannot read.
@@ -338,14 +368,14 @@ impl ServerHandler for Session {
         let params = params.unwrap_or_default();
         let method = match experimental::method(&method, &context) {
             Ok(method) => {
-                return experimental::answer(self, method, params, &context)
-                    .await
-                    .map(CustomResult);
+                let answer = experimental::answer(self, method, params, &context);
+                return Box::pin(answer).await.map(CustomResult);
             }
             Err(method) => method,
         };
         if method == listen::RENAMED {
-            return listen::listen(self, params, &context).await.map(CustomResult);
+            let listening = listen::listen(self, params, &context);
+            return Box::pin(listening).await.map(CustomResult);
         }
         let wrong = match method {
             "tools/call" => unreadable::<CallToolRequestParams>(params),

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any_service, get};
+use axum::routing::{any, get};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
 use super::auth::WELL_KNOWN;
@@ -54,8 +55,14 @@ pub(super) fn routes(
         Arc::clone(&sessions),
         config,
     );
+    // Each layer clones what is below it, and rmcp's service is dear to clone: all its names are.
+    let mcp = Arc::new(mcp);
+    let mcp = move |request: Request| {
+        let mcp = Arc::clone(&mcp);
+        async move { mcp.handle(request).await }
+    };
     // The last layer is the first that a request passes.
-    let mcp = any_service(mcp)
+    let mcp = any(mcp)
         .layer(from_fn_with_state(sessions, body::whole))
         .layer(from_fn_with_state(identification, identify))
         .layer(from_fn_with_state(stopping.clone(), gate));

@@ -87,7 +87,7 @@ pub struct StartTask {
     pub ttl_ms: Option<u64>,
     /// How long it may take; `None` for as long as it wants.
     pub time_limit: Option<TimeLimit>,
-    /// What it takes over from another task: see [`fork`](super::fork).
+    /// What it takes over from another task: see [`fork`](super::fork()).
     pub fork: Option<Fork>,
 }
 

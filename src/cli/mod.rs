@@ -49,7 +49,7 @@ enum Command {
     Serve(serve::Args),
     /// Run one agent in this terminal
     Run(run::Args),
-    /// List, show, watch, answer and cancel tasks
+    /// List, show, watch, answer, cancel, fork and resume tasks
     #[command(subcommand)]
     Tasks(tasks::Command),
     /// Write a task and its children as a recording: one file to replay, read and compare

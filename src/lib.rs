@@ -22,3 +22,4 @@ pub mod journal;
 pub mod limits;
 pub mod mcp;
 pub mod replay;
+mod tls;

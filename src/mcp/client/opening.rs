@@ -25,7 +25,7 @@ use super::outcome::{Fate, refusal, transport_fate};
 use super::wire::Wire;
 use crate::agent::ServerConfig;
 use crate::journal::Failure;
-use crate::limits;
+use crate::{limits, tls};
 
 impl Connection {
     /// Starts or reaches the server and shakes hands. The configuration is already expanded.
@@ -117,8 +117,7 @@ impl Connection {
                     .await
             }
             ServerConfig::Http { url, headers } => {
-                // TLS needs one process-wide; whoever was first has set it.
-                let _ = rustls::crypto::ring::default_provider().install_default();
+                tls::use_ring();
                 let headers = headers
                     .iter()
                     .map(|(name, value)| header(server, name, value))

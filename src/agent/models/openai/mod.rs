@@ -28,7 +28,7 @@ use tokio::time::timeout;
 
 use crate::agent::{Outcome, Request};
 use crate::journal::{Failure, Hash};
-use crate::limits;
+use crate::{limits, tls};
 
 pub(super) use responses::Responses;
 
@@ -97,8 +97,7 @@ impl OpenAi {
     /// certificates for TLS.
     pub fn new(config: &OpenAiConfig) -> Result<Self, Failure> {
         let target = Arc::new(Target::new(config)?);
-        // The process may have chosen its own provider before: then that one is used.
-        let _already_chosen = rustls::crypto::ring::default_provider().install_default();
+        tls::use_ring();
         let http = reqwest::Client::builder()
             .user_agent(concat!("relight/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_millis(config.timeouts.connect_ms))

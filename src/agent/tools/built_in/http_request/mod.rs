@@ -24,7 +24,7 @@ use crate::agent::definition::{HttpMethod, HttpRules};
 use crate::agent::expand::Env;
 use crate::agent::{Invocation, Tool, ToolOutput};
 use crate::journal::{Effect, Failure, Payload};
-use crate::limits;
+use crate::{limits, tls};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -105,7 +105,7 @@ fn refusal(text: impl Into<String>) -> ToolOutput {
 /// It takes no proxy from the environment: a proxy would connect in our place, past the check of
 /// addresses.
 fn client(guard: Guard) -> Result<Client, Failure> {
-    let _already_chosen = rustls::crypto::ring::default_provider().install_default();
+    tls::use_ring();
     Client::builder()
         .user_agent(concat!("relight/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_millis(limits::HTTP_TOOL_CONNECT_MS))

@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::signatures;
-use crate::limits;
+use crate::{limits, tls};
 
 /// An authorization server's public keys.
 pub struct Keys(Source);
@@ -69,8 +69,7 @@ impl Keys {
     /// # Errors
     /// [`KeysError::Insecure`], or [`KeysError::Fetch`] when the URL is none.
     pub fn published(url: &str) -> Result<Self, KeysError> {
-        // The first client in the process chooses; whoever was first has chosen the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tls::use_ring();
         let client = reqwest::Client::builder()
             .timeout(Duration::from_millis(limits::JWKS_FETCH_MS))
             .redirect(reqwest::redirect::Policy::none())

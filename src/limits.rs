@@ -206,6 +206,10 @@ pub const TOOL_RESULTS_PERCENT: u64 = 50;
 /// Room for the line below a text that was cut, which says how to read on.
 pub const READ_NOTE_BYTES: usize = 256;
 
+/// About how many bytes of English text and JSON come to a token, for whatever no server has counted.
+/// Budgets and cuts of a replay follow from it, so another value stops tasks that are under way.
+pub const TOKEN_BYTES: u64 = 4;
+
 /// How many tokens a model is taken to read where the agent's file does not say. Most models of today
 /// read at least as many; one that reads fewer says so when it is asked, and is asked again.
 pub const CONTEXT_TOKENS: u64 = 128_000;

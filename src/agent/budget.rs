@@ -14,6 +14,7 @@ use super::limit::{Limit, Over};
 use super::model::{Reply, Usage};
 use super::{AtLimit, Definition, Prices};
 use crate::journal::{Failure, TaskId};
+use crate::limits;
 
 /// What an agent that calls another lets it use up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,7 +219,11 @@ impl Purse {
             let calls: usize =
                 reply.calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
             let bytes = reply.text.as_ref().map_or(0, String::len) + calls;
-            Usage { input_tokens, output_tokens: (bytes / 4) as u64 + 1, cached_tokens: 0 }
+            Usage {
+                input_tokens,
+                output_tokens: bytes as u64 / limits::TOKEN_BYTES + 1,
+                cached_tokens: 0,
+            }
         });
         let spent = &mut account.spent;
         let tokens = usage.input_tokens.saturating_add(usage.output_tokens);

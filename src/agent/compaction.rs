@@ -13,9 +13,6 @@ use crate::limits;
 /// version of relight changes new summaries only.
 pub(super) const SYSTEM_PROMPT: &str = include_str!("../../prompts/system/compact.md");
 
-/// About how many bytes of English text and JSON come to a token.
-const TOKEN_BYTES: u64 = 4;
-
 /// How much of a conversation the models of a run can read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
@@ -60,15 +57,16 @@ impl Window {
     /// The cut to make because a model has refused the conversation as too long.
     pub(super) fn plan_any(&self, talk: &Conversation) -> Option<Plan> {
         let share = |percent: u64| self.tokens.saturating_mul(percent) / 100;
-        let bytes =
-            |tokens: u64| usize::try_from(tokens.saturating_mul(TOKEN_BYTES)).unwrap_or(usize::MAX);
+        let bytes = |tokens: u64| {
+            usize::try_from(tokens.saturating_mul(limits::TOKEN_BYTES)).unwrap_or(usize::MAX)
+        };
         let cut = talk.cut(bytes(share(limits::KEPT_PERCENT)))?;
         let (task, left_out) = talk.before(&cut);
         let most = share(limits::TRANSCRIPT_PERCENT);
         let text = request(task, left_out, bytes(most));
         Some(Plan {
             hash: Hash::of(b"compact").then(talk.hash().bytes()),
-            tokens: most.min(talk.bytes_before(&cut) as u64 / TOKEN_BYTES),
+            tokens: most.min(talk.bytes_before(&cut) as u64 / limits::TOKEN_BYTES),
             summary_tokens: u32::try_from(share(limits::SUMMARY_PERCENT))
                 .unwrap_or(u32::MAX)
                 .max(1),
@@ -80,7 +78,7 @@ impl Window {
 
 impl Plan {
     fn left_out_tokens(&self, talk: &Conversation) -> u64 {
-        talk.bytes_before(&self.cut) as u64 / TOKEN_BYTES
+        talk.bytes_before(&self.cut) as u64 / limits::TOKEN_BYTES
     }
 }
 

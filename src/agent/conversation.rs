@@ -6,6 +6,7 @@
 
 use super::model::{Message, Reply, ToolCall, Usage};
 use crate::journal::Hash;
+use crate::limits;
 
 /// What a model and the runtime have said so far.
 #[derive(Debug, Clone)]
@@ -157,10 +158,10 @@ impl Conversation {
     }
 
     /// About how many tokens a model reads in it: what the server has counted up to its last reply,
-    /// and for the rest four bytes a token, which is what English text and JSON come to.
+    /// and an estimate of the rest.
     pub(super) fn estimated_tokens(&self) -> u64 {
         let Counted { tokens, bytes } = self.counted.unwrap_or(Counted { tokens: 0, bytes: 0 });
-        tokens.saturating_add((self.bytes - bytes) as u64 / 4)
+        tokens.saturating_add((self.bytes - bytes) as u64 / limits::TOKEN_BYTES)
     }
 }
 

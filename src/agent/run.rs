@@ -161,7 +161,7 @@ impl Run {
             system,
             tools,
             base,
-            tools_tokens: tools_json.map(|json| (json.len() / 4) as u64),
+            tools_tokens: tools_json.map(|json| json.len() as u64 / limits::TOKEN_BYTES),
             output: schema.and_then(|schema| Schema::new(&schema).ok()),
             agent,
         }

@@ -16,9 +16,6 @@ use crate::durable::RetryPolicy;
 use crate::journal::{Failure, StepKind};
 use crate::limits;
 
-/// About how many bytes of English text and JSON come to a token.
-const TOKEN_BYTES: u64 = 4;
-
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ReadMore {
@@ -47,7 +44,7 @@ impl LongTexts {
             name.insert_str(0, "relight_");
         }
         let tokens = context_tokens.saturating_mul(limits::TOOL_RESULTS_PERCENT) / 100;
-        let reply_bytes = tokens.saturating_mul(TOKEN_BYTES);
+        let reply_bytes = tokens.saturating_mul(limits::TOKEN_BYTES);
         Self {
             name,
             reply_bytes: usize::try_from(reply_bytes).unwrap_or(usize::MAX),

@@ -7,9 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::context::Context;
-use super::live::Halt;
-use super::{Ask, Decision, step};
+use super::context::{Awaited, Context};
+use super::{Ask, step};
 use crate::journal::{Effect, Event, Failure, Payload, StepKind};
 
 /// What a person is asked.
@@ -61,13 +60,10 @@ impl Context {
         step::bounded(&shown, || format!("question {name:?}"))?;
         let open = self.open(&name).await;
         let ask = asked(shown);
-        let until_ms = match self.live.decide(&open.key, &ask).await {
-            Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
-            Decision::Mismatch(mismatch) => {
-                return self.live.never(Halt::Mismatch(mismatch)).await;
-            }
-            Decision::Resume { until_ms } => until_ms,
-            Decision::Run { .. } | Decision::RunAt { .. } | Decision::InDoubt { .. } => {
+        let until_ms = match self.awaited(&open.key, &ask).await {
+            Awaited::Over(outcome) => return step::read(&open.key, &outcome?),
+            Awaited::Begun { until_ms } => until_ms,
+            Awaited::New => {
                 let now_ms = self.live.shared.clock.now_ms();
                 let until_ms = question.expire_ms.map(|ms| now_ms.saturating_add_unsigned(ms));
                 self.put(&open.key, ask, until_ms).await;

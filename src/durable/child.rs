@@ -16,9 +16,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ask::asked;
+use super::context::Awaited;
 use super::cursor::OF_CHILD;
 use super::live::Halt;
-use super::{Ask, Context, Decision, TimeLimit, step};
+use super::{Ask, Context, TimeLimit, step};
 use crate::journal::{
     Effect, End, Error, Event, Failure, FailureKind, Hash, History, NewTask, ParentLink, Payload,
     Signal, Status, StepKind, TaskId,
@@ -92,13 +93,10 @@ impl Context {
             input: Hash::of(function.as_bytes()).then(input.json().as_bytes()),
             shown: Payload::of(&serde_json::json!({"function": function, "name": called})).ok(),
         };
-        match self.live.decide(&open.key, &ask).await {
-            Decision::Recorded(outcome) => return step::read(&open.key, &outcome?),
-            Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
-            Decision::Resume { .. } => {}
-            Decision::Run { .. } | Decision::RunAt { .. } | Decision::InDoubt { .. } => {
-                self.start(&open.key, ask, None).await;
-            }
+        match self.awaited(&open.key, &ask).await {
+            Awaited::Over(outcome) => return step::read(&open.key, &outcome?),
+            Awaited::Begun { .. } => {}
+            Awaited::New => self.start(&open.key, ask, None).await,
         }
         let end = match self.task_of(&open.key, child, input) {
             Ok(child) => self.child_end(&open.key, child).await,

@@ -19,6 +19,19 @@ pub struct Context {
     scope: String,
 }
 
+/// How far a step is whose outcome comes from outside or with time: a timer, a question, a child.
+pub(super) enum Awaited {
+    /// The outcome is recorded.
+    Over(Result<Payload, Failure>),
+    /// It was begun before, and goes on by itself.
+    Begun {
+        /// When it is over at the latest, in Unix milliseconds.
+        until_ms: Option<i64>,
+    },
+    /// It is yet to begin.
+    New,
+}
+
 /// A step while the code works on it.
 pub(super) struct Open {
     pub(super) live: Arc<Live>,
@@ -165,11 +178,10 @@ impl Context {
     ) -> Result<(), Failure> {
         let open = self.open(&self.scoped(name)?).await;
         let ask = Ask { kind: StepKind::Timer, effect: Effect::Pure, input, shown: None };
-        let until_ms = match self.live.decide(&open.key, &ask).await {
-            Decision::Recorded(outcome) => return outcome.map(|_| ()),
-            Decision::Mismatch(mismatch) => return self.live.never(Halt::Mismatch(mismatch)).await,
-            Decision::Resume { until_ms } => until_ms.unwrap_or_default(),
-            Decision::Run { .. } | Decision::RunAt { .. } | Decision::InDoubt { .. } => {
+        let until_ms = match self.awaited(&open.key, &ask).await {
+            Awaited::Over(outcome) => return outcome.map(|_| ()),
+            Awaited::Begun { until_ms } => until_ms.unwrap_or_default(),
+            Awaited::New => {
                 let until_ms = until(self.live.shared.clock.now_ms());
                 self.start(&open.key, ask, Some(until_ms)).await;
                 until_ms
@@ -178,6 +190,18 @@ impl Context {
         self.live.wait_until(until_ms).await;
         self.complete(&open.key, Payload::null()).await;
         Ok(())
+    }
+
+    /// How far such a step is.
+    pub(super) async fn awaited(&self, key: &str, ask: &Ask) -> Awaited {
+        match self.live.decide(key, ask).await {
+            Decision::Recorded(outcome) => Awaited::Over(outcome),
+            Decision::Mismatch(mismatch) => self.live.never(Halt::Mismatch(mismatch)).await,
+            Decision::Resume { until_ms } => Awaited::Begun { until_ms },
+            Decision::Run { .. } | Decision::RunAt { .. } | Decision::InDoubt { .. } => {
+                Awaited::New
+            }
+        }
     }
 
     /// Commits that a timer or a child was started.

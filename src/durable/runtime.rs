@@ -167,25 +167,7 @@ impl Builder {
     /// When the journal cannot be written, or the operating system has no random bits.
     pub async fn start(self) -> Result<Runtime> {
         let runner = self.entropy.runner_id().map_err(|error| no_entropy(&error))?;
-        let mut names: Vec<_> = self.functions.keys().cloned().collect();
-        names.sort();
-        let shared = Arc::new(Shared {
-            store: self.store,
-            clock: self.clock,
-            functions: self.functions,
-            stop: CancellationToken::new(),
-            give_up: CancellationToken::new(),
-            entropy: self.entropy,
-            runner,
-            renewed_at_ms: AtomicI64::new(0),
-            leases_in_question: AtomicBool::new(false),
-            names,
-            live: Mutex::default(),
-            drivers: TaskTracker::new(),
-            scheduler: TaskTracker::new(),
-            look: Notify::new(),
-            own: Own::new(self.only_own),
-        });
+        let shared = Arc::new(Shared::new(self, runner));
         shared.renew().await?;
         let runtime = Runtime { shared: Arc::clone(&shared) };
         tokio::spawn(Arc::clone(&shared).keep_house());
@@ -375,25 +357,32 @@ impl Runtime {
 }
 
 impl Shared {
-    /// What a task needs that only reads this store: no runner is known by it, and nothing runs.
-    pub(super) fn reading(store: Arc<dyn Store>) -> Self {
+    fn new(parts: Builder, runner: RunnerId) -> Self {
+        let Builder { store, clock, entropy, functions, only_own } = parts;
+        let mut names: Vec<_> = functions.keys().cloned().collect();
+        names.sort();
         Self {
             store,
-            clock: Arc::new(SystemClock),
-            functions: HashMap::new(),
+            clock,
+            functions,
             stop: CancellationToken::new(),
             give_up: CancellationToken::new(),
-            entropy: Entropy::system(),
-            runner: RunnerId::from_bits(0),
+            entropy,
+            runner,
             renewed_at_ms: AtomicI64::new(0),
             leases_in_question: AtomicBool::new(false),
-            names: Vec::new(),
+            names,
             live: Mutex::default(),
             drivers: TaskTracker::new(),
-            look: Notify::new(),
-            own: Own::new(true),
             scheduler: TaskTracker::new(),
+            look: Notify::new(),
+            own: Own::new(only_own),
         }
+    }
+
+    /// What a task needs that only reads this store: no runner is known by it, and nothing runs.
+    pub(super) fn reading(store: Arc<dyn Store>) -> Self {
+        Self::new(Runtime::builder(store).only_own(), RunnerId::from_bits(0))
     }
 
     pub(super) fn insert(&self, live: Arc<Live>) {

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use anstyle::AnsiColor;
 use relight::agent::AGENT_FUNCTION;
 use relight::config::{self, Settings};
-use relight::journal::{Event, Filter, Recording, Store};
-use relight::limits;
+use relight::journal::{Event, Filter, Recording, Store, all_tasks};
 use relight::replay::{Drift, Replay, Run};
 use serde_json::{Value, json};
 
@@ -33,29 +32,26 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// A recording and what people call it.
-struct Named {
-    name: String,
-    replay: Replay,
+/// How many recordings were replayed, with what result.
+#[derive(Default)]
+struct Count {
+    same: u64,
+    other: u64,
 }
 
 pub(super) async fn replay(args: &Args, settings: &Settings, screen: &Screen) -> Result<(), Error> {
-    let (mut same, mut other) = (0, 0);
+    let mut count = Count::default();
     for path in &args.recordings {
         let name = path.display().to_string();
-        let named = Named { name, replay: Replay::open(path)? };
-        let run = run(&named, args, settings).await?;
-        *if run.is_same() { &mut same } else { &mut other } += 1;
-        tell(&named, &run, args.json, screen);
+        check(&name, &Replay::open(path)?, args, settings, screen, &mut count).await?;
     }
     if args.all {
         let store = host::open(settings)?;
-        let told = all(args, settings, store.as_ref(), screen).await;
+        let checked = all(args, settings, store.as_ref(), screen, &mut count).await;
         store.close().await;
-        let (all_same, all_other) = told?;
-        same += all_same;
-        other += all_other;
+        checked?;
     }
+    let Count { same, other } = count;
     if !args.json {
         screen.note(format!("{same} the same, {other} different"));
     }
@@ -68,33 +64,34 @@ async fn all(
     settings: &Settings,
     store: &dyn Store,
     screen: &Screen,
-) -> Result<(u64, u64), Error> {
-    let (mut same, mut other) = (0, 0);
-    let mut after = None;
-    loop {
-        let limit = limits::TASK_PAGE;
-        let page = store.tasks(Filter { after, limit, ..Filter::default() }).await?;
-        for task in &page {
-            let wanted = task.function == AGENT_FUNCTION && task.parent.is_none();
-            if !wanted || !task.status.is_ended() {
-                continue;
-            }
-            let recording = Recording::of(store, task.id).await?;
-            let name = task.id.to_string();
-            let named = Named { name, replay: Replay::of(recording) };
-            let run = run(&named, args, settings).await?;
-            *if run.is_same() { &mut same } else { &mut other } += 1;
-            tell(&named, &run, args.json, screen);
-        }
-        match page.last() {
-            Some(last) if page.len() == limit => after = Some(last.id),
-            _ => return Ok((same, other)),
+    count: &mut Count,
+) -> Result<(), Error> {
+    for task in all_tasks(store, Filter::default()).await? {
+        let of_agent = task.function == AGENT_FUNCTION && task.parent.is_none();
+        if of_agent && task.status.is_ended() {
+            let replay = Replay::of(Recording::of(store, task.id).await?);
+            check(&task.id.to_string(), &replay, args, settings, screen, count).await?;
         }
     }
+    Ok(())
 }
 
-async fn run(named: &Named, args: &Args, settings: &Settings) -> Result<Run, Error> {
-    let replay = &named.replay;
+/// Replays one recording and tells what came of it.
+async fn check(
+    name: &str,
+    replay: &Replay,
+    args: &Args,
+    settings: &Settings,
+    screen: &Screen,
+    count: &mut Count,
+) -> Result<(), Error> {
+    let run = run(replay, args, settings).await?;
+    *if run.is_same() { &mut count.same } else { &mut count.other } += 1;
+    tell(name, &run, args.json, screen);
+    Ok(())
+}
+
+async fn run(replay: &Replay, args: &Args, settings: &Settings) -> Result<Run, Error> {
     if args.as_recorded {
         return Ok(replay.as_recorded().await?);
     }
@@ -110,11 +107,11 @@ async fn run(named: &Named, args: &Args, settings: &Settings) -> Result<Run, Err
     }
 }
 
-fn tell(named: &Named, run: &Run, json: bool, screen: &Screen) {
+fn tell(name: &str, run: &Run, json: bool, screen: &Screen) {
     if json {
         let drifts: Vec<_> = run.drifts().iter().map(drift_json).collect();
         let same = run.is_same();
-        screen.line(json!({"recording": named.name, "same": same, "drifts": drifts}));
+        screen.line(json!({"recording": name, "same": same, "drifts": drifts}));
         return;
     }
     let word = if run.is_same() {
@@ -122,7 +119,7 @@ fn tell(named: &Named, run: &Run, json: bool, screen: &Screen) {
     } else {
         coloured(AnsiColor::Red, "different")
     };
-    screen.line(format!("{}  {word}", bold(&named.name)));
+    screen.line(format!("{}  {word}", bold(name)));
     for drift in run.drifts() {
         let place = drift.turn.map(|turn| format!("turn {turn}: ")).unwrap_or_default();
         screen.line(format!("  {place}{}", drift.what));

@@ -291,6 +291,28 @@ impl Event {
         }
     }
 
+    /// The payloads of this event. Their places are part of the stored format.
+    pub(super) fn payloads_mut(&mut self) -> [Option<&mut Payload>; 2] {
+        match self {
+            Self::TaskCreated { input, definition, .. } => [Some(input), definition.as_mut()],
+            Self::StepStarted { shown, .. } => [shown.as_mut(), None],
+            Self::StepCompleted { output, .. } | Self::TaskCompleted { output } => {
+                [Some(output), None]
+            }
+            Self::StepAttemptFailed { failure, .. }
+            | Self::StepFailed { failure, .. }
+            | Self::TaskFailed { failure }
+            | Self::TaskStopped { failure } => [failure.details.as_mut(), None],
+            Self::TaskClaimed { .. }
+            | Self::InputRequested {}
+            | Self::InputReceived {}
+            | Self::DriftAccepted {}
+            | Self::TaskResumed {}
+            | Self::CancelRequested { .. }
+            | Self::TaskCancelled { .. } => [None, None],
+        }
+    }
+
     /// How the task ended, where this event ends it.
     pub fn end(&self) -> Option<End> {
         match self {

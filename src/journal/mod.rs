@@ -26,4 +26,5 @@ pub use payload::{Hash, Payload};
 pub use recording::{BadPattern, RecordedTask, Recording, RecordingError, Redaction};
 pub use store::{
     Created, Filter, Lease, NewTask, ParentLink, Renewal, Sent, Signal, Status, Store, Task, Wake,
+    all_tasks,
 };

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{Deadline, End, Event, Payload, Record, Result, RunnerId, TaskId};
+use crate::limits;
 
 /// Where a child task hangs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -255,6 +256,26 @@ pub struct Filter {
     pub after: Option<TaskId>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// All tasks that a filter lets through, newest first, however many there are: they are read page by
+/// page, and the filter's own limit counts for nothing.
+///
+/// # Errors
+/// As [`Store::tasks`].
+pub async fn all_tasks(store: &dyn Store, filter: Filter) -> Result<Vec<Task>> {
+    let limit = limits::TASK_PAGE;
+    let mut page_of = Filter { limit, ..filter };
+    let mut all = Vec::new();
+    loop {
+        let page = store.tasks(page_of.clone()).await?;
+        let is_last = page.len() < limit;
+        page_of.after = page.last().map(|task| task.id);
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
 }
 
 /// A durable, append-only log of tasks.

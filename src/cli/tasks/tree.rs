@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use relight::journal::{Filter, Result, Store, Task, TaskId};
-use relight::limits;
+use relight::journal::{Filter, Result, Store, Task, TaskId, all_tasks};
 use serde_json::Value;
 
 use super::task_json;
@@ -20,7 +19,8 @@ impl Tree {
         let mut found: Vec<Task> = Vec::new();
         let mut parents = vec![task];
         while let Some(parent) = parents.pop() {
-            let children = children(store, parent).await?;
+            let filter = Filter { parent: Some(parent), ..Filter::default() };
+            let children = all_tasks(store, filter).await?;
             parents.extend(children.iter().map(|child| child.id));
             found.extend(children);
         }
@@ -67,21 +67,5 @@ impl Tree {
         let mut task = task_json(&self.task);
         task["children"] = self.children.iter().map(Self::json).collect();
         task
-    }
-}
-
-async fn children(store: &dyn Store, parent: TaskId) -> Result<Vec<Task>> {
-    let mut all = Vec::new();
-    let mut after = None;
-    loop {
-        let limit = limits::TASK_PAGE;
-        let filter = Filter { parent: Some(parent), after, limit, ..Filter::default() };
-        let page = store.tasks(filter).await?;
-        after = page.last().map(|task| task.id);
-        let is_last = page.len() < limit;
-        all.extend(page);
-        if is_last {
-            return Ok(all);
-        }
     }
 }

@@ -20,12 +20,14 @@ mod redact;
 mod store;
 mod tokens;
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::HashSet;
 
 pub use self::format::RecordingError;
 pub use self::redact::{BadPattern, Redaction};
-use super::{Error, Event, Filter, History, IllegalEvent, Record, Result, Store, TaskId};
-use crate::limits;
+use super::{
+    Error, Event, Filter, History, IllegalEvent, Record, Result, Store, TaskId, all_tasks,
+};
 
 /// The events of a task and of all tasks below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,16 +108,16 @@ impl Recording {
 
     fn checked(tasks: Vec<RecordedTask>) -> Result<Self, String> {
         let Some(root) = tasks.first() else { return Err("it holds no task".to_owned()) };
-        let mut seen: HashMap<TaskId, ()> = HashMap::from([(root.id, ())]);
+        let mut seen = HashSet::from([root.id]);
         for task in &tasks[1..] {
             let parent = match task.records.first().map(|record| &record.event) {
                 Some(Event::TaskCreated { parent: Some(parent), .. }) => parent.task,
                 _ => return Err(format!("task {} is no child of a task before it", task.id)),
             };
-            if !seen.contains_key(&parent) {
+            if !seen.contains(&parent) {
                 return Err(format!("task {} stands before its parent {parent}", task.id));
             }
-            if seen.insert(task.id, ()).is_some() {
+            if !seen.insert(task.id) {
                 return Err(format!("task {} is in it twice", task.id));
             }
         }
@@ -125,18 +127,8 @@ impl Recording {
 
 /// The children of a task, the youngest first.
 async fn children(store: &dyn Store, parent: TaskId) -> Result<Vec<TaskId>> {
-    let mut children = Vec::new();
-    let mut after = None;
-    loop {
-        let limit = limits::TASK_PAGE;
-        let filter = Filter { parent: Some(parent), after, limit, ..Filter::default() };
-        let page = store.tasks(filter).await?;
-        children.extend(page.iter().map(|task| (task.created_at_ms, task.id)));
-        match page.last() {
-            Some(last) if page.len() == limit => after = Some(last.id),
-            _ => break,
-        }
-    }
-    children.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(children.into_iter().map(|(_, id)| id).collect())
+    let filter = Filter { parent: Some(parent), ..Filter::default() };
+    let mut children = all_tasks(store, filter).await?;
+    children.sort_unstable_by_key(|task| Reverse((task.created_at_ms, task.id)));
+    Ok(children.into_iter().map(|task| task.id).collect())
 }

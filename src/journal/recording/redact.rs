@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use super::tokens::{Token, tokens};
 use super::{RecordedTask, Recording};
@@ -233,9 +233,12 @@ impl Pass<'_> {
     fn text(&self, text: &str, found: &mut impl FnMut(&str)) -> Option<String> {
         let mut text = Cow::Borrowed(text);
         for form in &self.rules.forms {
-            form.find_iter(&text).for_each(|secret| found(secret.as_str()));
-            if form.is_match(&text) {
-                text = Cow::Owned(form.replace_all(&text, REDACTED).into_owned());
+            let redacted = form.replace_all(&text, |secret: &Captures<'_>| {
+                found(&secret[0]);
+                REDACTED
+            });
+            if let Cow::Owned(redacted) = redacted {
+                text = Cow::Owned(redacted);
             }
         }
         for secret in self.known {
@@ -258,33 +261,17 @@ fn decoded(token: &str) -> Option<String> {
 /// Shows every text of an event that comes from outside to `change`, and whether it is JSON, and
 /// puts in what it returns.
 fn visit(event: &mut Event, mut change: impl FnMut(&str, bool) -> Option<String>) {
-    let mut payload = |payload: &mut Payload| {
+    for payload in event.payloads_mut().into_iter().flatten() {
         if let Some(new) =
             change(payload.json(), true).and_then(|json| Payload::from_json(json).ok())
         {
             *payload = new;
         }
-    };
-    match event {
-        Event::TaskCreated { input, definition, .. } => {
-            payload(input);
-            definition.iter_mut().for_each(payload);
-        }
-        Event::StepStarted { shown, .. } => shown.iter_mut().for_each(payload),
-        Event::StepCompleted { output, .. } | Event::TaskCompleted { output } => payload(output),
-        _ => {}
     }
-    if let Some(Failure { message, details, .. }) = event.failure_mut() {
-        details.iter_mut().for_each(|details| {
-            if let Some(new) =
-                change(details.json(), true).and_then(|json| Payload::from_json(json).ok())
-            {
-                *details = new;
-            }
-        });
-        if let Some(new) = change(message, false) {
-            *message = new;
-        }
+    if let Some(Failure { message, .. }) = event.failure_mut()
+        && let Some(new) = change(message, false)
+    {
+        *message = new;
     }
     if let Event::CancelRequested { reason: Some(text) } | Event::TaskCancelled { message: text } =
         event

@@ -10,7 +10,7 @@
 //!
 //! A payload over [`limits::INLINE_PAYLOAD_BYTES`] is moved out into a blob and leaves `null` behind.
 //! What was moved stands in the header, never in the text, so no JSON that a user can write is taken
-//! for a reference. A slot is a payload's place in its event: see [`slots`].
+//! for a reference. A slot is a payload's place in its event: see [`Event::payloads_mut`].
 
 use std::borrow::Cow;
 
@@ -63,7 +63,7 @@ pub(super) fn encode(record: Record) -> Result<Encoded> {
     let concerns_parent = event.concerns_parent();
     let mut moved = Vec::new();
     let mut blobs = Vec::new();
-    for (slot, payload) in (0u8..).zip(slots(&mut event)) {
+    for (slot, payload) in (0u8..).zip(event.payloads_mut()) {
         let Some(payload) = payload else { continue };
         let bytes = payload.json().len();
         if bytes > limits::INLINE_PAYLOAD_BYTES {
@@ -87,7 +87,7 @@ pub(super) fn encode(record: Record) -> Result<Encoded> {
 
 /// How much JSON text of payloads an event carries: what encoding it costs.
 pub(super) fn payload_bytes(record: &mut Record) -> usize {
-    slots(&mut record.event).into_iter().flatten().map(|payload| payload.json().len()).sum()
+    record.event.payloads_mut().into_iter().flatten().map(|payload| payload.json().len()).sum()
 }
 
 /// Refuses what is over [`limits::PAYLOAD_MAX_BYTES`].
@@ -166,32 +166,10 @@ pub(super) fn decode(
         .map_err(|error| Fault::Damaged(format!("an event that cannot be read: {error}")))?;
     for (slot, hash) in moved {
         let payload = blob(hash, unpacker)?;
-        match slots(&mut event).into_iter().nth(usize::from(slot)).flatten() {
+        match event.payloads_mut().into_iter().nth(usize::from(slot)).flatten() {
             Some(place) => *place = payload,
             None => return Err(Fault::Damaged(format!("an event has no payload {slot}"))),
         }
     }
     Ok(event)
-}
-
-/// The payloads of an event by slot. The order is part of the stored format.
-fn slots(event: &mut Event) -> [Option<&mut Payload>; 2] {
-    match event {
-        Event::TaskCreated { input, definition, .. } => [Some(input), definition.as_mut()],
-        Event::StepStarted { shown, .. } => [shown.as_mut(), None],
-        Event::StepCompleted { output, .. } | Event::TaskCompleted { output } => {
-            [Some(output), None]
-        }
-        Event::StepAttemptFailed { failure, .. }
-        | Event::StepFailed { failure, .. }
-        | Event::TaskFailed { failure }
-        | Event::TaskStopped { failure } => [failure.details.as_mut(), None],
-        Event::TaskClaimed { .. }
-        | Event::InputRequested {}
-        | Event::InputReceived {}
-        | Event::DriftAccepted {}
-        | Event::TaskResumed {}
-        | Event::CancelRequested { .. }
-        | Event::TaskCancelled { .. } => [None, None],
-    }
 }

@@ -83,7 +83,7 @@ fn redaction(fields: &Fields<'_>, problems: &mut Problems) -> Redaction {
     for (line, pattern) in texts(&fields, "patterns", "a list of regular expressions", problems) {
         match rules.clone().and_form(pattern) {
             Ok(more) => rules = more,
-            Err(error) => problems.at(line, format!("\"{KEY}.patterns\": {error}")),
+            Err(error) => problems.at(line, format!("\"{}\": {error}", fields.name("patterns"))),
         }
     }
     rules
@@ -98,14 +98,14 @@ fn texts<'n>(
 ) -> Vec<(u64, &'n str)> {
     let Some(node) = fields.get(key) else { return Vec::new() };
     let Value::List(items) = &node.value else {
-        problems.wrong(&format!("redact.{key}"), what, node);
+        problems.wrong(&fields.name(key), what, node);
         return Vec::new();
     };
     let mut texts = Vec::new();
     for item in items {
         match &item.value {
             Value::Text(text) if !text.is_empty() => texts.push((item.line, text.as_str())),
-            _ => problems.wrong(&format!("redact.{key}"), what, item),
+            _ => problems.wrong(&fields.name(key), what, item),
         }
     }
     texts

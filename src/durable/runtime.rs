@@ -46,6 +46,8 @@ pub(super) struct Shared {
     runner: RunnerId,
     /// When the leases were last renewed, in Unix milliseconds.
     renewed_at_ms: AtomicI64,
+    /// When due tasks were last asked for; dead runners are found on the way.
+    claimed_at_ms: AtomicI64,
     /// Whether leases may have been lost that live tasks still rely on.
     leases_in_question: AtomicBool,
     /// The names of `functions`, as the store wants them.
@@ -248,15 +250,13 @@ impl Runtime {
         let looks = Task::created(&task);
         let created = shared.store.create(task).await?;
         let id = created.id();
-        shared.own.adopt(id);
-        shared.look.notify_one();
+        shared.adopt(id);
         Ok((id, matches!(created, Created::New(_)).then_some(looks)))
     }
 
     /// Takes a task among those that a runtime of [its own tasks only](Builder::only_own) runs.
     pub fn adopt(&self, task: TaskId) {
-        self.shared.own.adopt(task);
-        self.shared.look.notify_one();
+        self.shared.adopt(task);
     }
 
     /// Asks a task to stop. It stops wherever it runs; one that nobody runs is ended here and now.
@@ -370,6 +370,7 @@ impl Shared {
             entropy,
             runner,
             renewed_at_ms: AtomicI64::new(0),
+            claimed_at_ms: AtomicI64::new(0),
             leases_in_question: AtomicBool::new(false),
             names,
             live: Mutex::default(),
@@ -383,6 +384,13 @@ impl Shared {
     /// What a task needs that only reads this store: no runner is known by it, and nothing runs.
     pub(super) fn reading(store: Arc<dyn Store>) -> Self {
         Self::new(Runtime::builder(store).only_own(), RunnerId::from_bits(0))
+    }
+
+    /// Takes a task in, where this runtime runs those only. Others it hears of from the journal.
+    pub(super) fn adopt(&self, task: TaskId) {
+        if self.own.adopt(task) {
+            self.look.notify_one();
+        }
     }
 
     pub(super) fn insert(&self, live: Arc<Live>) {
@@ -446,11 +454,15 @@ impl Shared {
     /// Renews the leases where that is overdue: a process that was stopped for a while must not take
     /// up tasks on leases that have run out.
     async fn renew_if_overdue(&self) -> Result<()> {
-        let since_ms = self.clock.now_ms() - self.renewed_at_ms.load(Ordering::Relaxed);
-        if since_ms.unsigned_abs() > 2 * limits::LEASE_RENEW_MS {
+        if self.since_ms(&self.renewed_at_ms) > 2 * limits::LEASE_RENEW_MS {
             self.renew().await?;
         }
         Ok(())
+    }
+
+    /// How far the clock is from this time, before or after it: clocks jump.
+    fn since_ms(&self, at_ms: &AtomicI64) -> u64 {
+        self.clock.now_ms().abs_diff(at_ms.load(Ordering::Relaxed))
     }
 
     /// Renews the leases and removes what has expired.
@@ -531,9 +543,17 @@ impl Shared {
         let now_ms = self.clock.now_ms();
         match self.own.only() {
             None => {
+                let next_due_ms = self.store.next_due(&self.names).await?;
+                // A claim is a write: most looks need none.
+                if next_due_ms.is_none_or(|at_ms| at_ms > now_ms)
+                    && self.since_ms(&self.claimed_at_ms) < limits::DEAD_CHECK_MS
+                {
+                    return Ok(next_due_ms);
+                }
                 for lease in self.store.claim(self.runner, &self.names, now_ms, places).await? {
                     self.drive(lease);
                 }
+                self.claimed_at_ms.store(now_ms, Ordering::Relaxed);
                 self.store.next_due(&self.names).await
             }
             Some(own) => self.claim_own(own, now_ms).await,

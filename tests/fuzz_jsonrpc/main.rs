@@ -13,16 +13,17 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../support/client.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod client;
 mod http;
 mod message;
 mod oracle;
-#[path = "../support/site.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod site;
 mod stdio;
+
+#[path = "../support/client.rs"]
+mod client;
+#[path = "../support/web.rs"]
+mod web;
+#[path = "../support/wire.rs"]
+mod wire;
 
 use std::path::Path;
 use std::sync::Arc;

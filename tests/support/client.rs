@@ -1,7 +1,6 @@
 //! A server in this process, and clients on it that are nothing but lines of JSON.
 
-#[path = "wire.rs"]
-pub(crate) mod wire;
+#![allow(dead_code, reason = "each suite uses its part")]
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -16,9 +15,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use wire::Wire;
-#[allow(unused_imports, reason = "each test file uses its part")]
-pub(crate) use wire::{tasks_declared, with_meta};
+
+use super::wire::Wire;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

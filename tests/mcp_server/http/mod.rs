@@ -1,0 +1,5 @@
+//! The server over Streamable HTTP.
+
+mod experimental;
+mod requests;
+mod restart;

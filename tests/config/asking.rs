@@ -19,10 +19,7 @@ fn check(lines: &str, expected: &str) {
 }
 
 fn tool(server: &str, name: &str, effect: Effect, destructive_hint: Option<bool>) -> Tool {
-    let (server, name) = (server.to_owned(), name.to_owned());
-    let input_schema = Payload::null();
-    let (description, as_task) = (None, false);
-    Tool { server, name, description, input_schema, effect, destructive_hint, as_task }
+    Tool { destructive_hint, ..crate::tool(server, name, effect) }
 }
 
 #[test]

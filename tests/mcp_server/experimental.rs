@@ -4,18 +4,11 @@ use std::time::Duration;
 
 use relight::mcp::server::Options;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::asking;
 use crate::client::{Client, Host};
+use crate::{UNKNOWN, code, host_that_asks};
 
 const RELATED: &str = "io.modelcontextprotocol/related-task";
-
-async fn host() -> (TempDir, Host) {
-    let directory = tempfile::tempdir().unwrap();
-    let host = asking::open(directory.path(), Options::default()).await;
-    (directory, host)
-}
 
 /// A session of the dialect.
 async fn connect(host: &Host) -> Client {
@@ -79,13 +72,9 @@ async fn accept(client: &mut Client, request: &Value) {
     client.send(&json!({"jsonrpc": "2.0", "id": request["id"], "result": answer})).await;
 }
 
-fn code(answer: &Value) -> i64 {
-    answer["error"]["code"].as_i64().unwrap_or_else(|| panic!("no error: {answer}"))
-}
-
 #[tokio::test]
 async fn only_its_protocol_has_it() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     for (version, has) in [("2025-06-18", false), ("2025-11-25", true)] {
         let mut client = host.connect();
         let answer = client.initialize(version, json!({})).await;
@@ -113,7 +102,7 @@ async fn only_its_protocol_has_it() {
 
 #[tokio::test]
 async fn a_task_is_created_polled_and_its_result_fetched() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let task = start(&mut client, "nap", json!({"ms": 30})).await;
     assert_eq!(task["status"], "working");
@@ -133,7 +122,7 @@ async fn a_task_is_created_polled_and_its_result_fetched() {
 
 #[tokio::test]
 async fn a_tools_own_failure_is_a_failed_task_too() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let task = start(&mut client, "break", json!({})).await;
     let failed = until(&mut client, &task, "failed").await;
@@ -149,7 +138,7 @@ async fn a_tools_own_failure_is_a_failed_task_too() {
 
 #[tokio::test]
 async fn a_cancelled_task_is_cancelled_in_the_reply() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let task = start(&mut client, "nap", json!({"ms": 3_600_000})).await;
     let params = json!({"taskId": task["taskId"]});
@@ -169,7 +158,7 @@ async fn a_cancelled_task_is_cancelled_in_the_reply() {
 
 #[tokio::test]
 async fn a_waiting_result_does_not_hold_up_the_cancel() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let task = start(&mut client, "nap", json!({"ms": 3_600_000})).await;
     let waiting = client.ask("tasks/result", json!({"taskId": task["taskId"]})).await;
@@ -182,7 +171,7 @@ async fn a_waiting_result_does_not_hold_up_the_cancel() {
 
 #[tokio::test]
 async fn changes_of_status_are_told() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let mut params = call("nap", json!({"ms": 20}));
     params["_meta"] = json!({"progressToken": "p"});
@@ -205,7 +194,7 @@ async fn changes_of_status_are_told() {
 
 #[tokio::test]
 async fn a_question_is_asked_while_the_result_is_waited_for() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let task = start(&mut client, "confirm", json!({})).await;
     until(&mut client, &task, "input_required").await;
@@ -222,7 +211,7 @@ async fn a_question_is_asked_while_the_result_is_waited_for() {
 
 #[tokio::test]
 async fn a_client_that_only_polls_is_asked_from_the_second_poll_on_and_once() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let task = start(&mut client, "confirm", json!({})).await;
     until(&mut client, &task, "input_required").await;
@@ -238,7 +227,7 @@ async fn a_client_that_only_polls_is_asked_from_the_second_poll_on_and_once() {
 
 #[tokio::test]
 async fn a_result_takes_over_a_question_that_was_pushed() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let task = start(&mut client, "confirm", json!({})).await;
     until(&mut client, &task, "input_required").await;
@@ -254,7 +243,7 @@ async fn a_result_takes_over_a_question_that_was_pushed() {
 
 #[tokio::test]
 async fn a_question_outlives_its_connection() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let task = start(&mut client, "confirm", json!({})).await;
     client.ask("tasks/result", json!({"taskId": task["taskId"]})).await;
@@ -272,7 +261,7 @@ async fn a_question_outlives_its_connection() {
 
 #[tokio::test]
 async fn a_client_that_cannot_be_asked_is_told_so() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = host.connect();
     client.initialize("2025-11-25", json!({})).await;
     let task = start(&mut client, "confirm", json!({})).await;
@@ -295,7 +284,7 @@ async fn a_client_that_cannot_be_asked_is_told_so() {
 
 #[tokio::test]
 async fn a_key_finds_the_task_of_a_call_whose_answer_was_lost() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut params = call("nap", json!({"ms": 3_600_000}));
     params["_meta"] = json!({"relight/idempotencyKey": "k"});
     let first = connect(&host).await.request("tools/call", params.clone()).await;
@@ -306,7 +295,7 @@ async fn a_key_finds_the_task_of_a_call_whose_answer_was_lost() {
 
 #[tokio::test]
 async fn a_question_of_a_cancelled_task_is_taken_back() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let task = start(&mut client, "confirm", json!({})).await;
     let waiting = client.ask("tasks/result", json!({"taskId": task["taskId"]})).await;
@@ -329,7 +318,7 @@ async fn a_question_of_a_cancelled_task_is_taken_back() {
 
 #[tokio::test]
 async fn tasks_are_listed_page_by_page() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
     let mut made = Vec::new();
     for _ in 0..relight::limits::TASK_PAGE + 3 {
@@ -348,7 +337,7 @@ async fn tasks_are_listed_page_by_page() {
     listed.extend(ids(&second));
     made.reverse();
     assert_eq!(listed, made, "newest first");
-    for cursor in ["x", "00000000000000000000000000000001"] {
+    for cursor in ["x", UNKNOWN] {
         let answer = client.request("tasks/list", json!({"cursor": cursor})).await;
         assert_eq!(code(&answer), -32602, "{answer}");
     }
@@ -356,9 +345,9 @@ async fn tasks_are_listed_page_by_page() {
 
 #[tokio::test]
 async fn wrong_params_are_invalid_params() {
-    let (_directory, host) = host().await;
+    let (_directory, host) = host_that_asks(Options::default()).await;
     let mut client = connect(&host).await;
-    let unknown = json!({"taskId": "00000000000000000000000000000001"});
+    let unknown = json!({"taskId": UNKNOWN});
     for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
         for params in [json!({}), json!({"taskId": 7}), json!({"taskId": "x"}), unknown.clone()] {
             let answer = client.request(method, params.clone()).await;

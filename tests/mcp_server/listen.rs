@@ -3,15 +3,13 @@
 use relight::mcp::server::HttpOptions;
 use serde_json::{Value, json};
 
-use crate::client::Host;
 use crate::site::Site;
 use crate::web::answer;
 use crate::wire::tasks_declared;
-
-const UNKNOWN: &str = "00000000000000000000000000000001";
+use crate::{UNKNOWN, call, host, nap_an_hour};
 
 fn nap(ms: u64) -> Value {
-    json!({"name": "nap", "arguments": {"ms": ms}})
+    call("nap", json!({"ms": ms}))
 }
 
 fn listen(task: &Value) -> Value {
@@ -42,8 +40,7 @@ fn check(told: &[Value], result: &Value, task: &Value) {
 
 #[tokio::test]
 async fn over_stdio_a_client_is_told_until_its_tasks_have_ended() {
-    let directory = tempfile::tempdir().unwrap();
-    let host = Host::open(directory.path()).await;
+    let (_directory, host) = host().await;
     let mut client = host.connect();
     let task = client.modern("tools/call", nap(400)).await["result"]["taskId"].clone();
     let result = client.modern("subscriptions/listen", listen(&task)).await;
@@ -78,7 +75,7 @@ async fn a_client_without_tasks_is_told_what_it_lacks() {
 async fn a_stop_ends_the_stream_and_not_the_task() {
     let site = Site::open(HttpOptions::default()).await;
     let web = site.web();
-    let task = web.ask("tools/call", nap(3_600_000)).await["result"]["taskId"].clone();
+    let task = web.ask("tools/call", nap_an_hour()).await["result"]["taskId"].clone();
     let request = web.modern("subscriptions/listen", listen(&task), tasks_declared());
     let mut response = request.send().await.unwrap();
     let mut text = String::new();

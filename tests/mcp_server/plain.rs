@@ -5,18 +5,16 @@ use relight::mcp::server::{Error, Options, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::asking;
 use crate::client::{Client, Host, tool};
 use crate::wire::{tasks_declared, with_meta};
+use crate::{host_that_asks, only_task};
 
 /// Long enough for any fixture but the one that sleeps for an hour.
 const WAIT: u64 = 20_000;
 
+/// A server whose plain calls wait so long.
 async fn host(plain_wait_ms: u64) -> (TempDir, Host) {
-    let directory = tempfile::tempdir().unwrap();
-    let options = Options { plain_wait_ms, ..Options::default() };
-    let host = asking::open(directory.path(), options).await;
-    (directory, host)
+    host_that_asks(Options { plain_wait_ms, ..Options::default() }).await
 }
 
 async fn connect(host: &Host, capabilities: Value) -> Client {
@@ -36,20 +34,12 @@ fn text(result: &Value) -> &str {
     result["content"][0]["text"].as_str().unwrap()
 }
 
-/// The id of the only task.
-async fn only(host: &Host) -> String {
-    let filter = relight::journal::Filter { limit: 2, ..Default::default() };
-    let tasks = host.store.tasks(filter).await.unwrap();
-    assert_eq!(tasks.len(), 1);
-    tasks[0].id.to_string()
-}
-
 #[tokio::test]
 async fn a_call_that_outlasts_the_wait_says_how_to_follow_its_task() {
     let (_directory, host) = host(0).await;
     let mut client = connect(&host, json!({})).await;
     let result = call(&mut client, "nap", json!({"ms": 3_600_000})).await;
-    let id = only(&host).await;
+    let id = only_task(&*host.store).await.to_string();
     assert_eq!(result["isError"], false);
     assert!(text(&result).contains(&format!("task {id}")), "{result}");
     assert!(text(&result).contains("Call task_status with"), "{result}");
@@ -72,7 +62,7 @@ async fn the_status_of_an_ended_task_is_its_result() {
     let (_directory, host) = host(WAIT).await;
     let mut client = connect(&host, json!({})).await;
     let result = call(&mut client, "nap", json!({"ms": 1})).await;
-    let id = only(&host).await;
+    let id = only_task(&*host.store).await.to_string();
     assert_eq!(call(&mut client, "task_status", json!({"task_id": id})).await, result);
 }
 
@@ -102,7 +92,7 @@ async fn a_client_without_forms_is_told_the_question() {
     let (_directory, host) = host(WAIT).await;
     let mut client = connect(&host, json!({})).await;
     let result = call(&mut client, "confirm", json!({})).await;
-    let id = only(&host).await;
+    let id = only_task(&*host.store).await.to_string();
     for part in ["Are you sure?", "\"required\":[\"sure\"]", "task_answer", &id] {
         assert!(text(&result).contains(part), "{part}: {result}");
     }
@@ -135,7 +125,7 @@ async fn a_client_that_cannot_show_a_form_after_all_is_told_the_question() {
     client.send(&json!({"jsonrpc": "2.0", "id": request["id"], "error": error})).await;
     let result = client.answer(calling).await["result"].clone();
     assert!(text(&result).contains("Are you sure?"), "{result}");
-    let id = only(&host).await;
+    let id = only_task(&*host.store).await.to_string();
     let task = host.store.task(id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(task.status, Status::InputRequired);
 }

@@ -5,8 +5,8 @@ use relight::mcp::server::{Options, Server, TaskSupport};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::asking;
 use crate::client::{Client, Host, tool};
+use crate::host_that_asks;
 use crate::wire::{tasks_declared, with_meta};
 
 /// Forms, and no Tasks.
@@ -21,9 +21,7 @@ fn forms_and_tasks() -> Value {
 }
 
 async fn host() -> (TempDir, Host) {
-    let directory = tempfile::tempdir().unwrap();
-    let host = asking::open(directory.path(), Options::default()).await;
-    (directory, host)
+    host_that_asks(Options::default()).await
 }
 
 /// A server of `confirm` alone, changed by `change`.

@@ -2,13 +2,12 @@
 
 use async_openai::types::responses::{CreateResponse, Response};
 use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry};
-use relight::agent::{Message, Models, OpenModel, Outcome, Reply, Request, Settings, ToolSpec};
-use relight::journal::{Failure, Payload};
+use relight::agent::{Message, Models, OpenModel, Outcome, Reply, Settings, ToolSpec};
+use relight::journal::Failure;
 use serde_json::{Value, json};
 
 use crate::model_server::{Answer, ModelServer, called, response, said};
-
-const KEY: &str = "sk-very-secret-0123456789";
+use crate::{KEY, payload, request, tool, user};
 
 fn open(server: &ModelServer) -> OpenModel {
     let base_url = Some(server.base_url().to_owned());
@@ -17,35 +16,9 @@ fn open(server: &ModelServer) -> OpenModel {
     registry.open("openai-responses:tiny").unwrap()
 }
 
-fn request(messages: Vec<Message>) -> Request {
-    Request {
-        model: "tiny".to_owned(),
-        system: "Be brief.".to_owned(),
-        messages,
-        tools: Vec::new(),
-        settings: Settings::default(),
-        output_schema: None,
-        idempotency_key: "0af3/turn-1/model".to_owned(),
-    }
-}
-
-fn user(text: &str) -> Message {
-    Message::User { text: text.to_owned() }
-}
-
-fn json_payload(text: &str) -> Payload {
-    Payload::from_json(text.to_owned()).unwrap()
-}
-
+/// An outcome as [`crate::show`] writes it, with `SERVER` for the address.
 fn show(outcome: Result<Outcome, Failure>, server: &ModelServer) -> String {
-    let line = match outcome {
-        Ok(outcome) => serde_json::to_string(&outcome).unwrap(),
-        Err(failure) => {
-            let wait = failure.retry_after_ms.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
-            format!("{:?}{wait}: {}", failure.kind, failure.message).to_lowercase()
-        }
-    };
-    line.replace(server.base_url(), "SERVER")
+    crate::show(outcome).replace(server.base_url(), "SERVER")
 }
 
 /// One call with one answer.
@@ -72,9 +45,9 @@ async fn a_call_is_created_in_the_background_and_the_request_is_as_documented() 
     let server = ModelServer::start([Answer::response("resp_1", "queued", &[])]).await;
     let mut request = request(vec![user("Hello")]);
     request.settings = Settings { temperature: Some(0.5), max_output_tokens: Some(100) };
-    request.output_schema = Some(json_payload(r#"{"type":"object"}"#));
+    request.output_schema = Some(payload(r#"{"type":"object"}"#));
     let description = Some("Charges a card.".to_owned());
-    let input_schema = json_payload(r#"{"type":"object"}"#);
+    let input_schema = payload(r#"{"type":"object"}"#);
     request.tools = vec![ToolSpec { name: "charge".to_owned(), description, input_schema }];
     let outcome = open(&server).provider.call(&request).await.unwrap();
     assert_eq!(outcome, Outcome::Pending { pending: "resp_1".to_owned() });
@@ -145,7 +118,7 @@ async fn reasoning_goes_back_as_it_came_to_the_model_that_it_came_from() {
         other => panic!("{other:?}"),
     };
     assert_eq!(first.calls[1].arguments, "{}");
-    let result = |id: &str| Message::Tool { call_id: id.to_owned(), text: "ok".to_owned() };
+    let result = |id: &str| tool(id, "ok");
     let summary = Message::Summary { text: "Before.".to_owned(), replies: 3 };
     let talk = vec![user("Go"), summary, Message::Assistant(first), result("c1"), result("c2")];
     let mut second = request(talk);
@@ -208,7 +181,7 @@ async fn a_response_that_failed_is_lost_or_final_or_too_long() {
     let lost = format!(r#"{{"lost":{{"kind":"transient","message":"{words}"}}}}"#);
     assert_eq!(fetch([failed("server_error")]).await, lost);
     assert_eq!(fetch([failed("rate_limit_exceeded")]).await, lost);
-    let plain = words.replace('\\', "").to_lowercase().replace("server", "SERVER");
+    let plain = words.replace('\\', "");
     assert_eq!(fetch([failed("invalid_prompt")]).await, format!("final: {plain}"));
     let long = format!(r#"{{"too_long":"{words}"}}"#);
     assert_eq!(fetch([failed("context_length_exceeded")]).await, long);
@@ -231,19 +204,19 @@ async fn a_response_that_is_gone_is_lost() {
 async fn trouble_on_the_way_is_the_same_as_with_chat_completions() {
     let busy =
         Answer::status(429, r#"{"error":{"message":"Slow down"}}"#).header("retry-after", "2");
-    let expected = r#"transient (2000 ms): model "tiny" at SERVER: http 429: slow down"#;
+    let expected = r#"transient (2000 ms): model "tiny" at SERVER: HTTP 429: Slow down"#;
     assert_eq!(call(busy.clone()).await, expected);
     assert_eq!(fetch([busy]).await, expected);
     let denied = call(Answer::status(401, &format!("who is {KEY}?"))).await;
-    assert!(denied.starts_with("final: SERVER refuses the key in openai_api_key"), "{denied}");
+    assert!(denied.starts_with("final: SERVER refuses the key in OPENAI_API_KEY"), "{denied}");
     assert!(!denied.contains(KEY), "{denied}");
     let unknown = call(Answer::status(404, "no such route")).await;
-    assert!(unknown.ends_with("a server without the responses api wants openai:tiny"), "{unknown}");
+    assert!(unknown.ends_with("a server without the Responses API wants openai:tiny"), "{unknown}");
     let page =
         call(Answer::status(200, "<title>x</title>").header("content-type", "text/html")).await;
-    assert!(page.starts_with("final: SERVER does not answer as an openai-compatible"), "{page}");
+    assert!(page.starts_with("final: SERVER does not answer as an OpenAI-compatible"), "{page}");
     let hidden = call(Answer::json(200, &json!({"error": {"message": "busy", "code": 429}}))).await;
-    assert_eq!(hidden, r#"transient: model "tiny" at SERVER: http 429: busy"#);
+    assert_eq!(hidden, r#"transient: model "tiny" at SERVER: HTTP 429: busy"#);
     for other in [json!({"id": "x"}), json!([]), response("a/../b", "queued", &[])] {
         let outcome = call(Answer::json(200, &other)).await;
         assert!(
@@ -268,7 +241,7 @@ async fn what_a_server_does_not_take_is_left_out_from_then_on() {
     .await;
     let model = open(&server);
     let mut request = request(vec![user("Hi")]);
-    request.output_schema = Some(json_payload(r#"{"type":"object"}"#));
+    request.output_schema = Some(payload(r#"{"type":"object"}"#));
     for _ in 0..2 {
         model.provider.call(&request).await.unwrap();
     }

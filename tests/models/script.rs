@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use relight::agent::models::script::Script;
 use relight::agent::models::{ModelsConfig, Registry};
-use relight::agent::{Message, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall};
+use relight::agent::{Message, Models, OpenModel, Outcome, Reply, Request, ToolCall};
 use relight::journal::Failure;
 use tempfile::TempDir;
+
+use crate::{tool, user};
 
 /// A directory with one script, `replies.yaml`.
 fn script(text: &str) -> TempDir {
@@ -29,24 +31,11 @@ fn open(dir: &Path) -> Result<OpenModel, Failure> {
     registry(dir).open("script:replies.yaml")
 }
 
+/// A request of the script.
 fn request(messages: &[Message], idempotency_key: &str) -> Request {
-    Request {
-        model: "replies.yaml".to_owned(),
-        system: String::new(),
-        messages: messages.to_vec(),
-        tools: Vec::new(),
-        settings: Settings::default(),
-        output_schema: None,
-        idempotency_key: idempotency_key.to_owned(),
-    }
-}
-
-fn user(text: &str) -> Message {
-    Message::User { text: text.to_owned() }
-}
-
-fn tool(call_id: &str, text: &str) -> Message {
-    Message::Tool { call_id: call_id.to_owned(), text: text.to_owned() }
+    let (model, system) = ("replies.yaml".to_owned(), String::new());
+    let idempotency_key = idempotency_key.to_owned();
+    Request { model, system, idempotency_key, ..crate::request(messages.to_vec()) }
 }
 
 /// A turn of some model, calling these tools (id, name).
@@ -59,18 +48,9 @@ fn called(calls: &[(&str, &str)]) -> Message {
     Message::Assistant(Reply { calls: calls.iter().map(call).collect(), ..Reply::default() })
 }
 
-/// An outcome as one line: the reply as JSON, or kind, wait and message of the failure, without
-/// the directory.
+/// An outcome as [`crate::show`] writes it, without the directory.
 fn show(outcome: Result<Outcome, Failure>, dir: &Path) -> String {
-    match outcome {
-        Ok(reply) => serde_json::to_string(&reply).unwrap(),
-        Err(failure) => {
-            let wait = failure.retry_after_ms.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
-            let kind = format!("{:?}", failure.kind).to_lowercase();
-            let message = failure.message.replace(&format!("{}/", dir.display()), "");
-            format!("{kind}{wait}: {message}")
-        }
-    }
+    crate::show(outcome).replace(&format!("{}/", dir.display()), "")
 }
 
 /// The outcome of one call of this script after this conversation.

@@ -7,7 +7,8 @@ use relight::mcp::server::{Auth, HttpOptions};
 use reqwest::header::RETRY_AFTER;
 use serde_json::{Value, json};
 
-use super::{carrying, draw, knock, nap_an_hour, options};
+use super::{carrying, draw, knock, options};
+use crate::nap_an_hour;
 use crate::site::Site;
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use relight::mcp::server::{Auth, Jwt, JwtOptions, Keys, PublicUrl, Tokens};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{METADATA, carrying, draw, knock, nap_an_hour, options};
+use super::{METADATA, carrying, draw, knock, options};
 use crate::authority::{Authority, SigningKey, unsigned};
+use crate::nap_an_hour;
 use crate::site::Site;
 
 const ISSUER: &str = "https://issuer.example";

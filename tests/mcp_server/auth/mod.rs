@@ -10,7 +10,7 @@ use std::sync::Arc;
 use relight::durable::Entropy;
 use relight::mcp::server::{Auth, HttpOptions, Token, Tokens};
 use reqwest::header::WWW_AUTHENTICATE;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::site::Site;
 use crate::web::Web;
@@ -42,8 +42,4 @@ async fn knock(web: &Web) -> (u16, String, String) {
     let challenge = response.headers().get(WWW_AUTHENTICATE);
     let challenge = challenge.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
     (response.status().as_u16(), challenge, response.text().await.unwrap())
-}
-
-fn nap_an_hour() -> Value {
-    json!({"name": "nap", "arguments": {"ms": 3_600_000}})
 }

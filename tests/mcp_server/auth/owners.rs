@@ -4,7 +4,8 @@ use relight::journal::{Status, TaskId};
 use relight::mcp::server::Auth;
 use serde_json::{Value, json};
 
-use super::{carrying, draw, nap_an_hour, options};
+use super::{carrying, draw, options};
+use crate::nap_an_hour;
 use crate::site::Site;
 use crate::web::{Web, answer};
 use crate::wire::tasks_declared;

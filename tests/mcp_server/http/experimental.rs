@@ -1,36 +1,17 @@
 //! The Tasks of protocol 2025-11-25 over HTTP: in whose sessions they are, and whose tasks.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use http::request::Parts;
-use relight::mcp::server::{HttpOptions, Identify, Owner, Refusal};
+use relight::mcp::server::HttpOptions;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::owned;
+use crate::UNKNOWN;
 use crate::site::Site;
 use crate::web::{Web, answer};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Believes a header.
-struct Named;
-
-#[async_trait]
-impl Identify for Named {
-    async fn owner(&self, head: &Parts) -> Result<Owner, Refusal> {
-        let name = head.headers.get("x-owner").and_then(|name| name.to_str().ok());
-        Ok(Owner(name.map(str::to_owned)))
-    }
-}
-
-async fn connect(site: &Site, owner: &'static str) -> Web {
-    let mut web = site.web();
-    web.owner = Some(owner);
-    web.initialize().await;
-    web
-}
 
 async fn ask(web: &Web, method: &str, params: Value) -> Value {
     answer(web.older(method, &params).send().await.unwrap()).await
@@ -65,17 +46,16 @@ async fn it_is_spoken_in_sessions_of_its_protocol() {
 
 #[tokio::test]
 async fn to_others_a_task_does_not_exist() {
-    let options = HttpOptions { identify: Some(Arc::new(Named)), ..HttpOptions::default() };
-    let site = Site::open(options).await;
-    let (ann, bob) = (connect(&site, "ann").await, connect(&site, "bob").await);
+    let (_site, mut ann, mut bob) = owned().await;
+    ann.initialize().await;
+    bob.initialize().await;
     let task = start(&ann).await;
-    let unknown = "00000000000000000000000000000001";
     for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
         let theirs = ask(&bob, method, json!({"taskId": task})).await;
-        let nobodys = ask(&bob, method, json!({"taskId": unknown})).await;
+        let nobodys = ask(&bob, method, json!({"taskId": UNKNOWN})).await;
         let mut expected = nobodys["error"].clone();
         let message = expected["message"].as_str().unwrap();
-        expected["message"] = message.replace(unknown, task.as_str().unwrap()).into();
+        expected["message"] = message.replace(UNKNOWN, task.as_str().unwrap()).into();
         assert_eq!(theirs["error"], expected, "{method}");
         assert_eq!(expected["code"], -32602);
     }

@@ -1,46 +1,17 @@
-//! The server over Streamable HTTP, by its wire: who is let in, whose a task is, and how it stops.
+//! Requests and their answers: sessions, headers, what is taken back, and what is no message.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use async_trait::async_trait;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
-use axum::response::IntoResponse;
-use relight::journal::{Filter, Status, TaskId};
-use relight::mcp::server::{HttpError, HttpOptions, HttpServer, Identify, Owner, Refusal};
+use relight::journal::{Status, TaskId};
+use relight::mcp::server::HttpOptions;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::Host;
 use crate::site::Site;
 use crate::web::{Web, answer};
 use crate::wire::{tasks_declared, with_meta};
-
-fn call(tool: &str, arguments: Value) -> Value {
-    json!({"name": tool, "arguments": arguments})
-}
-
-fn nap_an_hour() -> Value {
-    call("nap", json!({"ms": 3_600_000}))
-}
-
-fn greet() -> Value {
-    call("greet", json!({"name": "Ann"}))
-}
-
-/// The only task of the journal, once it is there.
-async fn only_task(site: &Site) -> TaskId {
-    loop {
-        let filter = Filter { limit: 2, ..Filter::default() };
-        if let [task] = site.host.store.tasks(filter).await.unwrap().as_slice() {
-            return task.id;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
+use crate::{greet, nap_an_hour, only_task};
 
 async fn status_of(site: &Site, task: TaskId) -> Status {
     site.host.store.task(task).await.unwrap().unwrap().status
@@ -80,7 +51,7 @@ async fn a_call_taken_back_in_a_session_cancels_its_task_and_a_lost_stream_does_
     let mut web = site.web();
     web.initialize().await;
     let waiting = web.older("tools/call", &nap_an_hour()).send().await.unwrap();
-    let task = only_task(&site).await;
+    let task = only_task(&*site.host.store).await;
     drop(waiting);
     let greeting = answer(web.older("tools/call", &greet()).send().await.unwrap()).await;
     assert!(greeting["result"].is_object(), "{greeting}");
@@ -101,7 +72,7 @@ async fn a_broken_stream_takes_a_call_back_unless_it_can_be_issued_again() {
         tokio::spawn(async move { sent.await.unwrap().text().await })
     };
     let plain = call(nap_an_hour());
-    let task = only_task(&site).await;
+    let task = only_task(&*site.host.store).await;
     plain.abort();
     site.host.runtime.wait(task).await.unwrap();
     assert_eq!(status_of(&site, task).await, Status::Cancelled);
@@ -110,7 +81,7 @@ async fn a_broken_stream_takes_a_call_back_unless_it_can_be_issued_again() {
     let mut keyed = nap_an_hour();
     keyed["_meta"] = json!({"relight/idempotencyKey": "again"});
     let plain = call(keyed.clone());
-    let task = only_task(&site).await;
+    let task = only_task(&*site.host.store).await;
     plain.abort();
     let handle = web.ask("tools/call", keyed).await;
     assert_eq!(handle["result"]["taskId"], task.to_string(), "{handle}");
@@ -222,149 +193,4 @@ async fn a_head_that_is_too_long_is_refused() {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 431");
-}
-
-#[tokio::test]
-async fn others_are_not_served_without_being_asked_who_they_are() {
-    let directory = tempfile::tempdir().unwrap();
-    let host = Host::open(directory.path()).await;
-    let everywhere = "0.0.0.0:0".parse().unwrap();
-    let bound = HttpServer::bind(&host.server, everywhere, HttpOptions::default()).await;
-    let Err(error @ HttpError::Unauthenticated { .. }) = bound else { panic!("it listens") };
-    assert!(error.to_string().contains("--allow-unauthenticated"), "{error}");
-    for options in [
-        HttpOptions { allow_unauthenticated: true, ..HttpOptions::default() },
-        HttpOptions { identify: Some(Arc::new(ByHeader)), ..HttpOptions::default() },
-    ] {
-        assert!(HttpServer::bind(&host.server, everywhere, options).await.is_ok());
-    }
-}
-
-#[tokio::test]
-async fn it_is_ready_while_the_journal_is_and_up_whatever_happens() {
-    let site = Site::open(HttpOptions::default()).await;
-    let web = site.web();
-    let get = async |path: &str| web.request(Method::GET, path).send().await.unwrap().status();
-    assert_eq!(get("/readyz").await, StatusCode::OK);
-    assert_eq!(get("/healthz").await, StatusCode::OK);
-
-    let site = Site::open(HttpOptions::default()).await;
-    let web = site.web();
-    site.host.store.close().await;
-    let response = web.request(Method::GET, "/readyz").send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let response = web.request(Method::GET, "/healthz").send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
-}
-
-/// Reads half of a request and waits, so that the server has something to wait for.
-async fn half_a_request(site: &Site) -> TcpStream {
-    let mut stream = TcpStream::connect(site.address).await.unwrap();
-    let head = "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream
-}
-
-#[tokio::test]
-async fn a_stop_refuses_what_is_new_and_leaves_tasks_to_go_on() {
-    let site = Site::open(HttpOptions::default()).await;
-    let web = site.web();
-    let waiting = web.modern("tools/call", nap_an_hour(), json!({})).send();
-    let waiting = tokio::spawn(async move { answer(waiting.await.unwrap()).await });
-    let task = only_task(&site).await;
-    let half = half_a_request(&site).await;
-    // Another request on the same connections has been answered, so the half one has been read.
-    assert_eq!(web.request(Method::GET, "/readyz").send().await.unwrap().status(), 200);
-    site.stop.cancel();
-    let told = waiting.await.unwrap();
-    assert!(told["error"]["message"].as_str().unwrap().contains(&task.to_string()), "{told}");
-
-    let other = site.web();
-    let refused = other.modern("tools/list", json!({}), json!({})).send().await.unwrap();
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let ready = other.request(Method::GET, "/readyz").send().await.unwrap();
-    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let bound = relight::limits::HTTP_DRAIN_MS + relight::limits::HTTP_CLOSE_MS;
-    let bound = Duration::from_millis(bound + 2_000);
-    tokio::time::timeout(bound, site.serving).await.expect("it goes on").unwrap();
-    drop(half);
-
-    let kept = site.host.store.task(task).await.unwrap().unwrap();
-    assert!(!kept.cancel_requested && kept.status == Status::Working, "{kept:?}");
-}
-
-/// Takes a header's word for it.
-struct ByHeader;
-
-#[async_trait]
-impl Identify for ByHeader {
-    async fn owner(&self, head: &Parts) -> Result<Owner, Refusal> {
-        match head.headers.get("x-owner").and_then(|name| name.to_str().ok()) {
-            Some(name) => Ok(Owner(Some(name.to_owned()))),
-            None => Err((StatusCode::UNAUTHORIZED, "who are you?").into_response()),
-        }
-    }
-}
-
-async fn owned() -> (Site, Web, Web) {
-    let options = HttpOptions { identify: Some(Arc::new(ByHeader)), ..HttpOptions::default() };
-    let site = Site::open(options).await;
-    let (mut ann, mut bob) = (site.web(), site.web());
-    ann.owner = Some("ann");
-    bob.owner = Some("bob");
-    (site, ann, bob)
-}
-
-#[tokio::test]
-async fn a_request_of_nobody_is_refused() {
-    let (site, _, _) = owned().await;
-    let response = site.web().modern("tools/list", json!({}), json!({})).send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-}
-
-#[tokio::test]
-async fn to_others_a_task_does_not_exist() {
-    let (site, ann, bob) = owned().await;
-    let handle = ann.ask("tools/call", nap_an_hour()).await["result"].clone();
-    let id = handle["taskId"].as_str().unwrap();
-    let unknown = "0".repeat(32);
-    for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
-        let ask = async |task: &str| {
-            let params = json!({"taskId": task, "inputResponses": {}});
-            bob.ask(method, params).await["error"].clone()
-        };
-        let (others, none) = (ask(id).await, ask(&unknown).await);
-        assert_eq!(others["code"], -32602, "{method}: {others}");
-        assert_eq!(others.to_string().replace(id, &unknown), none.to_string(), "{method}");
-    }
-    let task = only_task(&site).await;
-    assert!(!site.host.store.task(task).await.unwrap().unwrap().cancel_requested);
-    let own = ann.ask("tasks/get", json!({"taskId": id})).await;
-    assert_eq!(own["result"]["status"], "working", "{own}");
-}
-
-#[tokio::test]
-async fn an_idempotency_key_is_its_owners() {
-    let (_site, ann, bob) = owned().await;
-    let mut params = greet();
-    params["_meta"] = json!({"relight/idempotencyKey": "k"});
-    let first = ann.ask("tools/call", params.clone()).await["result"]["taskId"].clone();
-    let again = ann.ask("tools/call", params.clone()).await["result"]["taskId"].clone();
-    let others = bob.ask("tools/call", params).await["result"]["taskId"].clone();
-    assert!(first.is_string());
-    assert_eq!(first, again);
-    assert_ne!(first, others);
-}
-
-#[tokio::test]
-async fn a_session_is_its_owners() {
-    let (_site, mut ann, mut bob) = owned().await;
-    ann.initialize().await;
-    bob.session = ann.session.clone();
-    let others = bob.older("tools/list", &json!({})).send().await.unwrap();
-    assert_eq!(others.status(), StatusCode::NOT_FOUND);
-    let closed = bob.request(Method::DELETE, "/mcp").send().await.unwrap();
-    assert_eq!(closed.status(), StatusCode::NOT_FOUND);
-    let own = answer(ann.older("tools/list", &json!({})).send().await.unwrap()).await;
-    assert!(own["result"]["tools"].is_array(), "{own}");
 }

@@ -28,6 +28,8 @@ mod client;
 mod examples;
 #[path = "../support/fixtures.rs"]
 mod fixtures;
+#[path = "../support/journal.rs"]
+mod journal;
 #[path = "../support/site.rs"]
 mod site;
 #[path = "../support/web.rs"]

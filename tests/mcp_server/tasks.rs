@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use relight::journal::{Signal, TaskId};
+use relight::journal::{Event, Failure, FailureKind, Signal, TaskId};
 use relight::mcp::server::Options;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Host};
+use crate::journal::{AGENT, T0, leased, new_task, record, runner, task_completed, task_id};
 use crate::{call, code, host, host_that_asks, said};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -181,4 +182,22 @@ async fn a_look_again_shows_what_another_process_has_done_since() {
         assert!(since.elapsed() < PATIENCE, "a task that is removed is still shown");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn a_stopped_task_that_was_set_going_again_is_shown_as_it_ended_then() {
+    let (_directory, host) = host().await;
+    let mut client = host.connect();
+    let task = task_id(1).to_string();
+    let lease = leased(&*host.store, new_task(1), runner(1)).await;
+    let failure = Failure::new(FailureKind::Mismatch, "the code changed");
+    let stopped = vec![record(1, Event::TaskStopped { failure })];
+    host.store.append(&lease, stopped, None).await.unwrap();
+    assert_eq!(client.settle(&task).await["status"], "failed");
+
+    let resumed = vec![record(2, Event::TaskResumed {})];
+    assert!(host.store.resume(task_id(1), resumed).await.unwrap());
+    let claimed = host.store.claim(runner(2), &[AGENT.to_owned()], T0, 1).await.unwrap();
+    host.store.append(&claimed[0], vec![task_completed(3)], None).await.unwrap();
+    assert_eq!(client.settle(&task).await["status"], "completed");
 }

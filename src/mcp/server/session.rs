@@ -320,7 +320,7 @@ impl ServerHandler for Session {
         Box::pin(async {
             let as_of = views.now();
             let task = self.find(id, &context).await?;
-            let shown = match views.ended(id).filter(|_| task.status.is_ended()) {
+            let shown = match views.ended(&task) {
                 Some(shown) => shown,
                 None => self.detailed(&task).await?,
             };

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{Client, Host, tool};
+use crate::journal::{child, new_task, task_id};
 use crate::wire::{tasks_declared, with_meta};
 use crate::{host_that_asks, only_task};
 
@@ -170,4 +171,16 @@ async fn no_tool_may_take_a_followers_name() {
     let tools = vec![tool("task_status", json!({"type": "object"}))];
     let server = Server::new(host.runtime.clone(), tools, Options::default());
     assert!(matches!(server, Err(Error::Reserved { name }) if name == "task_status"));
+}
+
+#[tokio::test]
+async fn a_task_is_listed_however_many_children_are_newer() {
+    let (_directory, host) = host(WAIT).await;
+    let mut client = connect(&host, json!({})).await;
+    host.store.create(new_task(1)).await.unwrap();
+    for n in 2..=1 + relight::limits::TASK_PAGE as u128 {
+        host.store.create(child(n, 1)).await.unwrap();
+    }
+    let listed = call(&mut client, "task_list", json!({})).await;
+    assert!(text(&listed).starts_with(&task_id(1).to_string()), "{listed}");
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::site::Site;
 use crate::web::answer;
 use crate::wire::tasks_declared;
-use crate::{UNKNOWN, call, host, nap_an_hour};
+use crate::{UNKNOWN, call, code, host, nap_an_hour};
 
 fn nap(ms: u64) -> Value {
     call("nap", json!({"ms": ms}))
@@ -88,4 +88,13 @@ async fn a_stop_ends_the_stream_and_not_the_task() {
     site.serving.await.unwrap();
     let id = task.as_str().unwrap().parse().unwrap();
     assert!(!site.host.store.task(id).await.unwrap().unwrap().cancel_requested);
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_is_not_the_end_of_its_tasks() {
+    let (_directory, host) = host().await;
+    let mut client = host.connect();
+    host.store.close().await;
+    let answer = client.modern("subscriptions/listen", listen(&json!(UNKNOWN))).await;
+    assert_eq!(code(&answer), -32603, "{answer}");
 }

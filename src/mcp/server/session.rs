@@ -1,7 +1,8 @@
 //! The requests of one client, answered from the journal.
 //!
-//! Nothing is kept here between two requests: what a handle stands for is the journal's to know, so
-//! any process that opens the journal can answer for it.
+//! What a handle stands for is the journal's to know, so any process that opens the journal can
+//! answer for it. Kept between two requests is only what the client has been asked and told, all of
+//! which may be forgotten.
 
 use std::borrow::Cow;
 use std::sync::Arc;

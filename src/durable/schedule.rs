@@ -2,7 +2,7 @@
 //! removes what has expired. It starts no tasks and ends none.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::warn;
@@ -45,15 +45,11 @@ impl Shared {
     /// Renews the leases where that is overdue: a process that was stopped for a while must not take
     /// up tasks on leases that have run out.
     pub(super) async fn renew_if_overdue(&self) -> Result<()> {
-        if self.since_ms(&self.renewed_at_ms) > 2 * limits::LEASE_RENEW_MS {
+        let since_ms = self.clock.now_ms() - self.renewed_at_ms.load(Ordering::Relaxed);
+        if since_ms.unsigned_abs() > 2 * limits::LEASE_RENEW_MS {
             self.renew().await?;
         }
         Ok(())
-    }
-
-    /// How far the clock is from this time, before or after it: clocks jump.
-    fn since_ms(&self, at_ms: &AtomicI64) -> u64 {
-        self.clock.now_ms().abs_diff(at_ms.load(Ordering::Relaxed))
     }
 
     /// Renews the leases and removes what has expired.
@@ -137,14 +133,14 @@ impl Shared {
                 let next_due_ms = self.store.next_due(&self.names).await?;
                 // A claim is a write: most looks need none.
                 if next_due_ms.is_none_or(|at_ms| at_ms > now_ms)
-                    && self.since_ms(&self.claimed_at_ms) < limits::DEAD_CHECK_MS
+                    && self.has_claimed_within(Duration::from_millis(limits::DEAD_CHECK_MS))
                 {
                     return Ok(next_due_ms);
                 }
                 for lease in self.store.claim(self.runner, &self.names, now_ms, places).await? {
                     self.drive(lease);
                 }
-                self.claimed_at_ms.store(now_ms, Ordering::Relaxed);
+                self.note_claim();
                 self.store.next_due(&self.names).await
             }
             Some(own) => self.claim_own(own, now_ms).await,

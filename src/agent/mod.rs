@@ -30,7 +30,7 @@ pub use model::{
 pub use pinned::Pinned;
 pub use prices::{Price, Prices};
 pub use questions::{AnswerError, OpenQuestions};
-pub use run::{AGENT_FUNCTION, AgentLoop};
+pub use run::{AGENT_FUNCTION, AgentLoop, NO_MODEL};
 pub use schema::Schema;
 pub use tool::{
     Answers, Asked, Called, Invocation, RemoteTask, Round, ServerConfig, Servers, TaskDialect,

@@ -1,6 +1,6 @@
 //! `relight run`: one agent in the terminal.
 
-use relight::agent::Schema;
+use relight::agent::{NO_MODEL, Schema};
 use relight::config::{self, Environment, Setting, Settings, Source};
 use relight::journal::{End, Payload, Status, Store, TaskId};
 use serde_json::{Map, Value};
@@ -38,6 +38,9 @@ pub(super) async fn run(
     let new = match &args.agent {
         Some(name) => {
             let agent = config::load_agent(settings, name)?;
+            if agent.models().is_empty() {
+                return Err(Error::Usage(format!("{} cannot be run: {NO_MODEL}", agent.name())));
+            }
             let arguments = arguments(&args, agent.input_schema())?;
             let mut start = pin(agent, settings)?.start(arguments);
             start.ttl_ms = Some(settings.ttl_ms);
@@ -134,7 +137,7 @@ async fn follow(
             return Err(Error::Interrupted);
         }
     };
-    say_end(store.as_ref(), task, &end, json, screen).await
+    say_end(store.as_ref(), task, &end, json, settings, screen).await
 }
 
 /// What to type to go on with a task, from the same place.
@@ -147,6 +150,11 @@ pub(super) fn answer_command(task: TaskId, settings: &Settings) -> String {
     format!("relight tasks answer {}{}", short_id(task), journal_flag(settings))
 }
 
+/// What to type to be told what a task did, from the same place.
+fn show_command(task: TaskId, settings: &Settings) -> String {
+    format!("relight tasks show {}{}", short_id(task), journal_flag(settings))
+}
+
 /// The journal's flag, where this command line has it.
 fn journal_flag(settings: &Settings) -> String {
     match &settings.journal {
@@ -155,29 +163,29 @@ fn journal_flag(settings: &Settings) -> String {
     }
 }
 
-/// A clear last word: the answer on stdout, everything else on stderr.
+/// A clear last word: the answer on stdout, everything else on stderr. What else a task ends with,
+/// its story has told just before.
 pub(super) async fn say_end(
     store: &dyn Store,
     task: TaskId,
     end: &End,
     json: bool,
+    settings: &Settings,
     screen: &Screen,
 ) -> Result<(), Error> {
     if json {
         screen.line(super::tasks::end_json(task, end));
     } else {
-        match end {
-            End::Completed(output) => match output.read::<String>() {
+        let mut spent = None;
+        if let End::Completed(output) = end {
+            match output.read::<String>() {
                 Ok(text) => screen.line(text),
                 Err(_) => screen.line(output.json()),
-            },
-            End::Failed(failure) => screen.note(format!("The task failed: {failure}")),
-            End::Stopped(failure) => screen.note(format!("The task stopped: {failure}")),
-            End::Cancelled(message) => screen.note(format!("The task was {message}")),
+            }
+            spent = store.task(task).await?.and_then(|task| task.message);
         }
-        let message = store.task(task).await?.and_then(|task| task.message);
-        let message = message.map(|message| format!("{message}; ")).unwrap_or_default();
-        screen.note(dim(format!("{message}relight tasks show {}", short_id(task))));
+        let spent = spent.map(|spent| format!("{spent}; ")).unwrap_or_default();
+        screen.note(dim(format!("{spent}{}", show_command(task, settings))));
     }
     if Status::from(end) == Status::Completed { Ok(()) } else { Err(Error::Said) }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use relight::agent::Pinned;
+use relight::agent::{NO_MODEL, Pinned};
 use relight::config::{self, AuthFiles, AuthFlags, Changed, Environment, Settings};
 use relight::durable::SystemClock;
 use relight::journal::Payload;
@@ -188,10 +188,7 @@ async fn watch(mut files: AuthFiles, screen: &Screen) -> Result<(), Error> {
 fn served(pinned: Pinned, ttl_ms: u64) -> Served {
     let agent = &pinned.agent;
     if pinned.models.is_empty() {
-        warn!(
-            agent = agent.name(),
-            "no model is configured; calls will fail: set `model` in its file, --model or RELIGHT_MODEL"
-        );
+        warn!(agent = agent.name(), "calls will fail: {NO_MODEL}");
     }
     let (name, description) = (agent.name().to_owned(), agent.description().to_owned());
     let (input_schema, output_schema) =

@@ -30,7 +30,7 @@ pub(super) async fn watch(
     let task = find_task(store, &args.task).await?;
     let asker = Asker::new(task, answer_command(task, settings), false);
     let end = Follower::new(task, !args.json, asker).follow(store, screen).await?;
-    say_end(store, task, &end, args.json, screen).await
+    say_end(store, task, &end, args.json, settings, screen).await
 }
 
 /// Follows a task through the journal, whoever runs it.

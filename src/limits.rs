@@ -148,6 +148,10 @@ pub const REMOTE_TASK_REQUEST_MS: u64 = 30_000;
 /// its result was asked for. It has the question already.
 pub const REMOTE_QUESTION_MS: u64 = 2_000;
 
+/// Questions of one tool server of the older Tasks that wait for their answers. A person answers them;
+/// one more is cancelled, so that a server that asks without end does not fill the memory.
+pub const REMOTE_QUESTIONS: usize = 1_024;
+
 /// Sessions of former processes that are remembered as gone, before all are forgotten: each costs one
 /// more try to find out again.
 pub const GONE_SESSIONS: usize = 1_024;

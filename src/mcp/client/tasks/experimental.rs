@@ -113,7 +113,13 @@ pub(super) async fn answer(
     }
     match look(connection, task).await? {
         Look::Done(TaskNews::Asks(_)) => {
-            connection.desk.reply(&task.id, key, answer.clone());
+            // Others may come before it. One that does not come at all was answered before the
+            // restart, or taken back.
+            let patience = Duration::from_millis(limits::REMOTE_QUESTION_MS);
+            let replied = connection.desk.reply_once_asked(&task.id, key, answer);
+            if timeout(patience, replied).await.is_err() {
+                tracing::debug!(task = task.id, key, "nobody asks this any more");
+            }
             Ok(())
         }
         Look::Again { .. } if get(connection, task).await?.status == "input_required" => {

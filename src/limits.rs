@@ -152,6 +152,10 @@ pub const REMOTE_QUESTION_MS: u64 = 2_000;
 /// one more is cancelled, so that a server that asks without end does not fill the memory.
 pub const REMOTE_QUESTIONS: usize = 1_024;
 
+/// Sessions of former processes that are held open, beside those over which a request is under way.
+/// Each has a client of its own; one that is closed is taken up again when it is needed.
+pub const TAKEN_UP_SESSIONS: usize = 64;
+
 /// Sessions of former processes that are remembered as gone, before all are forgotten: each costs one
 /// more try to find out again.
 pub const GONE_SESSIONS: usize = 1_024;
@@ -400,6 +404,10 @@ pub const SCRIPT_FAILING_CALLS: usize = 4096;
 
 /// HTTP connections at once. More wait to be accepted.
 pub const HTTP_CONNECTIONS: usize = 1_024;
+
+/// Tasks that one client of the older Tasks was shown waiting for answers, before all are forgotten:
+/// each is then put its question one look later.
+pub const SHOWN_ASKING: usize = 1_024;
 
 /// Sessions of HTTP clients that speak a protocol before 2026-07-28. Each holds a few tasks of the
 /// async runtime, and rmcp drops it after five minutes without a request.

@@ -191,6 +191,12 @@ async fn a_payload_over_the_bound() {
     // So long that its line is not even kept; the answer finds its request all the same.
     let answer = server.wire.modern("tools/call", call(limits::MESSAGE_MAX_BYTES)).await;
     is_error(&answer, -32600, &[&limits::MESSAGE_MAX_BYTES.to_string(), "send less"]);
+    // An answer of that length is not laid to a request of the client's own that has its id.
+    let long = "x".repeat(limits::MESSAGE_MAX_BYTES);
+    server.wire.send(&json!({"jsonrpc": "2.0", "id": 1, "result": {"content": long}})).await;
+    let complaint = server.wire.receive().await;
+    is_error(&complaint, -32600, &["send less"]);
+    assert_eq!(complaint.get("id"), None, "{complaint}");
     stays_up(server).await;
     assert_eq!(home.run(&["tasks", "list", "--json"]).await.json(), json!([]));
 }

@@ -336,6 +336,29 @@ async fn an_unknown_server_is_final_and_the_known_ones_are_named() {
     assert!(failure.message.contains("the agent has: bank"), "{failure}");
 }
 
+#[tokio::test]
+async fn a_message_that_is_too_long_and_no_answer_is_laid_to_no_call() {
+    let zeros = limits::MESSAGE_MAX_BYTES;
+    // It tells of something, and then asks for something, each with what looks like the call's id.
+    let script = DEAF.replace(
+        "*) continue;;",
+        &format!(
+            r#"*'"method":"tools/call"'*)
+      long() {{ printf '%s"id":%s,"zeros":"' "$1" "$id"; head -c {zeros} /dev/zero | tr '\0' 0; printf '"}}}}\n'; }}
+      long '{{"jsonrpc":"2.0","method":"notifications/message","params":{{'
+      long '{{"jsonrpc":"2.0","id":"mine","method":"sampling/createMessage","params":{{'
+      result='{{"content":[{{"type":"text","text":"done"}}]}}';;
+    *) continue;;"#
+        ),
+    );
+    let place = Place::script(&script);
+    let tools = Downstream::new(no_env);
+    let output = place.call(&tools, "a", json!({}), "key").await.unwrap();
+    assert_eq!(output.text, "done");
+    until("the refusal", || place.read("log").contains("a request has at most")).await;
+    assert!(place.read("log").contains(r#""id":"mine""#), "{}", place.read("log"));
+}
+
 /// A server of the older Tasks in shell: its task waits for two answers, and the second question comes
 /// late.
 const TWO_QUESTIONS: &str = r#"

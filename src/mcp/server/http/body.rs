@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::sessions::Sessions;
+use super::sessions::{self, Sessions};
 use crate::limits;
 use crate::mcp::server::experimental::wire;
 use crate::mcp::server::{listen, malformed};
@@ -75,10 +75,13 @@ pub(super) async fn whole(
         }
     };
     let session = head.headers.get(SESSION).and_then(|id| id.to_str().ok());
-    let renames = match session {
-        Some(id) => sessions.is_experimental(id),
-        None => is_initialize(&message),
-    };
+    let begins = session.is_none() && is_initialize(&message);
+    if begins && sessions.are_full() {
+        // rmcp would say that something is broken here.
+        return (StatusCode::SERVICE_UNAVAILABLE, sessions::Error::Full.to_string())
+            .into_response();
+    }
+    let renames = session.map_or(begins, |id| sessions.is_experimental(id));
     if !renames {
         return next.run(Request::from_parts(head, Body::from(body))).await;
     }

@@ -53,10 +53,14 @@ pub(super) enum Error {
 }
 
 impl Sessions {
-    /// Whether the session is of this owner. An id that nobody knows is nobody's, and rmcp's to
-    /// answer.
-    pub(super) fn is_owned_by(&self, id: &str, owner: &Owner) -> bool {
-        self.known().get(id).is_none_or(|known| known.owner == *owner)
+    /// Whether the session is of this owner; `None` where there is no such session.
+    pub(super) fn is_owned_by(&self, id: &str, owner: &Owner) -> Option<bool> {
+        self.known().get(id).map(|known| known.owner == *owner)
+    }
+
+    /// Whether one more session would be refused.
+    pub(super) fn are_full(&self) -> bool {
+        self.known().len() >= limits::HTTP_SESSIONS
     }
 
     /// Whether the session speaks the experimental Tasks.
@@ -106,7 +110,7 @@ impl SessionManager for Sessions {
     type Transport = <LocalSessionManager as SessionManager>::Transport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Error> {
-        if self.known().len() >= limits::HTTP_SESSIONS {
+        if self.are_full() {
             return Err(Error::Full);
         }
         let (id, transport) = self.inner.create_session().await?;

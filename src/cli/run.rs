@@ -50,21 +50,21 @@ pub(super) async fn run(
     };
     let host = Host::start(settings, environment, Runs::Own).await?;
     let task = match new {
-        Some(start) => host.runtime.start(start).await,
-        None => find(&host, args.resume.as_deref().unwrap_or_default()).await?,
+        Some(start) => host.runtime.start(start).await.map_err(Error::from),
+        None => adopt(&host, args.resume.as_deref().unwrap_or_default()).await,
     };
     let result = match task {
         Ok(task) => follow(&host, task, settings, args.json, screen).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     };
     host.stop().await;
     result
 }
 
-async fn find(host: &Host, prefix: &str) -> Result<Result<TaskId, relight::journal::Error>, Error> {
+async fn adopt(host: &Host, prefix: &str) -> Result<TaskId, Error> {
     let task = find_task(host.runtime.store().as_ref(), prefix).await?;
     host.runtime.adopt(task);
-    Ok(Ok(task))
+    Ok(task)
 }
 
 /// The call's arguments, checked against the agent's schema.
@@ -73,16 +73,22 @@ fn arguments(args: &Args, schema: &Payload) -> Result<Payload, Error> {
     let schema: Value = schema.read().map_err(|error| wrong(error.to_string()))?;
     let properties =
         schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let one_text = properties.len() == 1 && properties.contains_key("task");
     let value = match &args.json_input {
         Some(json) => serde_json::from_str(json)
             .map_err(|error| wrong(format!("--json-input is not JSON: {error}")))?,
-        None if properties.len() == 1 && properties.contains_key("task") => Value::Object(
-            Map::from_iter([("task".to_owned(), Value::String(args.input.join(" ")))]),
-        ),
+        None if one_text && !args.input.is_empty() => Value::Object(Map::from_iter([(
+            "task".to_owned(),
+            Value::String(args.input.join(" ")),
+        )])),
         None => pairs(&args.input, &properties)?,
     };
     if let Some(complaints) = Schema::new(&schema).map_err(wrong)?.complaints(&value) {
-        let takes = properties.keys().map(|key| format!("{key}=...")).collect::<Vec<_>>().join(" ");
+        let takes = if one_text {
+            "one text, which says what to do".to_owned()
+        } else {
+            properties.keys().map(|key| format!("{key}=...")).collect::<Vec<_>>().join(" ")
+        };
         return Err(wrong(format!(
             "the arguments do not fit the agent: {complaints}; it takes {takes}"
         )));

@@ -102,15 +102,27 @@ pub(super) async fn serve(
         .map(|agent| Ok(served(pin(agent, settings)?, settings.ttl_ms)))
         .collect::<Result<Vec<_>, Error>>()?;
     let host = Host::start(settings, environment, Runs::All).await?;
+    let served = serve_on(&host, tools, args, auth, screen).await;
+    host.stop().await;
+    served
+}
+
+async fn serve_on(
+    host: &Host,
+    tools: Vec<Served>,
+    args: Args,
+    auth: Option<(Arc<Auth>, AuthFiles)>,
+    screen: &Screen,
+) -> Result<(), Error> {
+    let plain_wait_ms = args.plain_wait.saturating_mul(1000);
+    let options = Options { plain_wait_ms, ..Options::default() };
+    let server = Server::new(host.runtime.clone(), tools, options)?;
     let stop = CancellationToken::new();
     let (interrupted, stopped) = (interrupted()?, stop.clone());
     let stopper = tokio::spawn(async move {
         interrupted.await;
         stopped.cancel();
     });
-    let plain_wait_ms = args.plain_wait.saturating_mul(1000);
-    let options = Options { plain_wait_ms, ..Options::default() };
-    let server = Server::new(host.runtime.clone(), tools, options)?;
     let served = match args.transport {
         Transport::Stdio => {
             let served = server.serve_stdio(stop.clone()).await.map_err(Error::from);
@@ -125,7 +137,6 @@ pub(super) async fn serve(
         Transport::Http => serve_http(&server, args.http, auth, stop, screen).await,
     };
     stopper.abort();
-    host.stop().await;
     served
 }
 

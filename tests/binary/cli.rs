@@ -69,6 +69,10 @@ async fn run_says_by_its_exit_code_what_went_wrong() {
         .await
         .refused(2, &["--json-input is not JSON"]);
     home.run(&["run"]).await.refused(2, &["AGENT"]);
+    home.write("prompts/plain.md", "---\nname: plain\ndescription: Does it.\n---\nYou do it.\n");
+    home.run(&["run", "plain"])
+        .await
+        .refused(2, &["\"task\" is a required property", "one text, which says what to do"]);
     home.run(&["run", "oder", "order=A1"]).await.refused(3, &["did you mean \"order\"?"]);
     home.run(&["run", "--resume", "abc"]).await.refused(3, &["no task \"abc\"", "tasks list"]);
 

@@ -68,7 +68,10 @@ pub(super) async fn look(
     let again =
         |message| Look::Again { after_ms: shown.poll_interval.or(task.poll_interval_ms), message };
     match shown.status.as_str() {
-        "completed" | "failed" | "cancelled" => Ok(Look::Done(result(connection, task).await?)),
+        // It ran, so where its result is refused, what came of it is not known.
+        "completed" => Ok(Look::Done(result(connection, task, TaskNews::Lost).await?)),
+        // What the call would have been refused with.
+        "failed" | "cancelled" => Ok(Look::Done(result(connection, task, TaskNews::Failed).await?)),
         "input_required" => {
             connection.keep_result_open(&task.id, || request("tasks/result", task));
             let patience = Duration::from_millis(limits::REMOTE_QUESTION_MS);
@@ -81,13 +84,16 @@ pub(super) async fn look(
     }
 }
 
-/// The result of a task that has ended.
-async fn result(connection: &Connection, task: &RemoteTask) -> Result<TaskNews, Trouble> {
+/// The result of a task that has ended, or what an error in its place means.
+async fn result(
+    connection: &Connection,
+    task: &RemoteTask,
+    refused: fn(String) -> TaskNews,
+) -> Result<TaskNews, Trouble> {
     let what = what(task);
     let patience = Duration::from_millis(limits::REMOTE_TASK_REQUEST_MS);
     Ok(match connection.request(request("tasks/result", task), patience).await {
-        // What the call would have been refused with.
-        Some(Err(ServiceError::McpError(error))) => TaskNews::Failed(error.message.into_owned()),
+        Some(Err(ServiceError::McpError(error))) => refused(error.message.into_owned()),
         Some(Ok(ServerResult::CallToolResult(result))) => match output(result, &what) {
             Ok(output) => TaskNews::Output(output),
             Err(failure) => TaskNews::Failed(failure.message),

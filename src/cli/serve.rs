@@ -97,6 +97,9 @@ pub(super) async fn serve(
 ) -> Result<(), Error> {
     let auth = config::load_auth(&args.http.auth, environment, Arc::new(SystemClock))?;
     let agents = config::load_agents(settings)?;
+    for agent in agents.iter().filter(|agent| agent.models().is_empty()) {
+        warn!(agent = agent.name(), "calls will fail: {NO_MODEL}");
+    }
     let tools = agents
         .into_iter()
         .map(|agent| Ok(served(pin(agent, settings)?, settings.ttl_ms)))
@@ -196,11 +199,8 @@ async fn watch(mut files: AuthFiles, screen: &Screen) -> Result<(), Error> {
 }
 
 /// An agent as a tool.
-fn served(pinned: Pinned, ttl_ms: u64) -> Served {
+pub(super) fn served(pinned: Pinned, ttl_ms: u64) -> Served {
     let agent = &pinned.agent;
-    if pinned.models.is_empty() {
-        warn!(agent = agent.name(), "calls will fail: {NO_MODEL}");
-    }
     let (name, description) = (agent.name().to_owned(), agent.description().to_owned());
     let (input_schema, output_schema) =
         (agent.input_schema().clone(), agent.output_schema().cloned());

@@ -2,12 +2,20 @@
 
 use relight::agent::{Definition, NO_MODEL};
 use relight::config::{self, Settings};
+use relight::mcp::server::check;
 
 use super::Error;
+use super::host::pin;
 use super::screen::{Screen, dim};
+use super::serve::served;
 
 pub(super) fn validate(settings: &Settings, screen: &Screen) -> Result<(), Error> {
     let agents = config::load_agents(settings)?;
+    let tools = agents
+        .iter()
+        .map(|agent| Ok(served(pin(agent.clone(), settings)?, settings.ttl_ms)))
+        .collect::<Result<_, Error>>()?;
+    check(tools)?;
     for agent in &agents {
         let model = match agent.models() {
             [] => "no model".to_owned(),

@@ -289,6 +289,8 @@ async fn validate_names_each_agent_or_each_mistake() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("order") && ran.stdout.contains("till"), "{}", ran.stdout);
     assert_eq!(ran.stderr, "All is well.\n");
+    home.write("prompts/other.md", "---\nname: task_status\ndescription: x\n---\nYou do.\n");
+    home.run(&["validate"]).await.refused(1, &["task_status", "clients without MCP Tasks"]);
     home.write("prompts/other.md", "---\nname: other\nmaxTurn: 3\n---\nYou do.\n");
     home.run(&["validate"]).await.refused(1, &["other.md", "maxTurns", "description"]);
 }

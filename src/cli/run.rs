@@ -1,5 +1,7 @@
 //! `relight run`: one agent in the terminal.
 
+use std::borrow::Cow;
+
 use relight::agent::{NO_MODEL, Schema};
 use relight::config::{self, Environment, Setting, Settings, Source};
 use relight::journal::{End, Payload, Status, Store, TaskId};
@@ -164,8 +166,20 @@ fn show_command(task: TaskId, settings: &Settings) -> String {
 /// The journal's flag, where this command line has it.
 fn journal_flag(settings: &Settings) -> String {
     match &settings.journal {
-        Setting { value, from: Source::Flag(flag) } => format!(" {flag} {}", value.display()),
+        Setting { value, from: Source::Flag(flag) } => {
+            format!(" {flag} {}", quoted(&value.display().to_string()))
+        }
         _ => String::new(),
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if word.chars().all(is_plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''")).into()
     }
 }
 
@@ -199,4 +213,16 @@ pub(super) async fn say_end(
 /// Enough of an id to type.
 pub(super) fn short_id(task: TaskId) -> String {
     task.to_string().chars().take(8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_typed_as_a_shell_reads_it() {
+        assert_eq!(quoted("/tmp/a-b/j.db"), "/tmp/a-b/j.db");
+        assert_eq!(quoted("my tasks/j.db"), "'my tasks/j.db'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+    }
 }

@@ -110,6 +110,20 @@ async fn a_server_that_cannot_start_is_told_with_its_last_words() {
 }
 
 #[tokio::test]
+async fn a_secret_in_an_address_is_in_no_log() {
+    let home = Home::new().with("SHOP_KEY", "hunter2").with("RELIGHT_LOG", "trace");
+    let shop = "http://127.0.0.1:9/mcp?key=${SHOP_KEY}";
+    let lines =
+        format!("retry: {{attempts: 1}}\nmcpServers:\n  shop: {{type: http, url: '{shop}'}}");
+    home.write("prompts/order.md", &agent(&lines));
+    let said = failed_run(&home).await;
+    has(&said, &["\"shop\"", "is it running?"]);
+    for text in [said, home.logged()] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn no_model_or_one_that_cannot_be_used() {
     let home = Home::new().with("RELIGHT_MODEL", "");
     has(&failed_run(&home).await, &["no model is configured", "--model", "RELIGHT_MODEL"]);

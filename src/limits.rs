@@ -417,6 +417,9 @@ pub const HTTP_SESSIONS: usize = 1_024;
 /// connections may send one at a time; what large inputs need goes over stdio.
 pub const HTTP_BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// How long a browser may remember that a page may use the server, in seconds.
+pub const CORS_MAX_AGE_S: u32 = 600;
+
 /// How long a request's body may take to arrive.
 pub const HTTP_BODY_MS: u64 = 30_000;
 

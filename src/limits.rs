@@ -413,6 +413,9 @@ pub const SHOWN_ASKING: usize = 1_024;
 /// async runtime, and rmcp drops it after five minutes without a request.
 pub const HTTP_SESSIONS: usize = 1_024;
 
+/// Those of one owner, so that no one of them leaves the others without.
+pub const OWNER_SESSIONS: usize = HTTP_SESSIONS / 4;
+
 /// The longest body of an HTTP request. Smaller than [`MESSAGE_MAX_BYTES`], because a thousand
 /// connections may send one at a time; what large inputs need goes over stdio.
 pub const HTTP_BODY_MAX_BYTES: usize = 8 * 1024 * 1024;

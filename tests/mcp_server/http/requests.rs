@@ -134,17 +134,7 @@ async fn one_session_too_many_is_refused_until_another_ends() {
     for _ in 1..limits::HTTP_SESSIONS {
         web.clone().initialize().await;
     }
-    let hello = json!({
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "test", "version": "0"},
-        },
-    });
-    let refused = web.post(hello.to_string()).send().await.unwrap();
+    let refused = web.hello().await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     let told = refused.text().await.unwrap();
     assert!(told.contains("close one") && told.contains("2026-07-28"), "{told}");

@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::sessions::{self, Sessions};
+use super::sessions::Sessions;
 use crate::limits;
 use crate::mcp::server::experimental::wire;
 use crate::mcp::server::{listen, malformed};
@@ -76,10 +76,12 @@ pub(super) async fn whole(
     };
     let session = head.headers.get(SESSION).and_then(|id| id.to_str().ok());
     let begins = session.is_none() && is_initialize(&message);
-    if begins && sessions.are_full() {
-        // rmcp would say that something is broken here.
-        return (StatusCode::SERVICE_UNAVAILABLE, sessions::Error::Full.to_string())
-            .into_response();
+    if begins {
+        let owner = head.extensions.get().cloned().unwrap_or_default();
+        // Said here, because rmcp would say that something is broken.
+        if let Err(full) = sessions.have_room_for(&owner) {
+            return (StatusCode::SERVICE_UNAVAILABLE, full.to_string()).into_response();
+        }
     }
     let renames = session.map_or(begins, |id| sessions.is_experimental(id));
     if !renames {

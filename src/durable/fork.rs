@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::cursor::OF_CHILD;
+use super::cursor::owner;
 use crate::journal::{Effect, Event, FailureKind, History, Payload, Record, StepState};
 
 /// What a new task takes over from another.
@@ -77,11 +77,8 @@ pub fn fork(
     let (before, after) = order.split_at(first);
     let finished: HashSet<&str> =
         before.iter().filter(|(_, step)| step.state.is_finished()).map(|(key, _)| *key).collect();
-    // A question that was put for a child goes with the child.
-    let is_kept = |key: &str| {
-        let child = key.split_once(OF_CHILD).map_or(key, |(child, _)| child);
-        finished.contains(key) && finished.contains(child)
-    };
+    // A question of a step, or of a child, goes with it.
+    let is_kept = |key: &str| finished.contains(key) && finished.contains(owner(key));
     let kept: Vec<String> =
         before.iter().map(|(key, _)| (*key).to_owned()).filter(|key| is_kept(key)).collect();
     let not_undone = after

@@ -14,11 +14,13 @@
 //! This room knows nothing of models or MCP, and does no HTTP.
 
 mod ask;
+mod asking;
 mod child;
 mod clock;
 mod context;
 mod cursor;
 mod deadline;
+pub(crate) mod doubt;
 mod drive;
 mod entropy;
 mod fork;
@@ -36,11 +38,13 @@ mod shared;
 mod step;
 
 pub use ask::{Answer, Question};
+pub use asking::Attempt;
 pub use child::Child;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::Context;
 pub use cursor::{Ask, Cursor, Decision};
 pub use deadline::TimeLimit;
+pub use doubt::Doubt;
 pub use entropy::Entropy;
 pub use fork::{Fork, ForkError, fork};
 pub use function::{Function, function};
@@ -50,4 +54,4 @@ pub use poll::Look;
 pub use replay::{Replayed, rehash, replay};
 pub use retry::RetryPolicy;
 pub use runtime::{Builder, Runtime, StartTask};
-pub use step::{Attempt, Doubt, StepBuilder};
+pub use step::StepBuilder;

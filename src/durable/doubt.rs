@@ -14,7 +14,7 @@ use super::context::Awaited;
 use super::cursor::IN_DOUBT;
 use super::live::{Halt, Live};
 use super::{Answer, Context, Question, step};
-use crate::journal::{Failure, Payload};
+use crate::journal::{Failure, History, Payload, Step, StepState};
 use crate::limits;
 
 /// What to do about a [`Effect::Once`](crate::journal::Effect::Once) step that may have taken effect without its outcome being
@@ -75,6 +75,23 @@ pub(super) async fn ask<T: DeserializeOwned>(
         }
     }
     Err(failure)
+}
+
+/// Whether a step in doubt took effect, where a person has said so by now.
+pub(super) fn settled(history: &History, key: &str, step: &Step) -> Option<bool> {
+    let asked = format!("{key}{IN_DOUBT}{}", step.attempts);
+    said(history.step(&asked)?)
+}
+
+/// What was said in answer to the question of a step in doubt: whether it took effect.
+pub(crate) fn said(question: &Step) -> Option<bool> {
+    let StepState::Completed(output) = &question.state else { return None };
+    let Answer::Accept { content } = output.read().ok()? else { return None };
+    match content.get("outcome").and_then(Value::as_str)? {
+        "happened" => Some(true),
+        "run" => Some(false),
+        _ => None,
+    }
 }
 
 async fn answer(live: &Arc<Live>, key: &str, words: String) -> Result<Answer, Failure> {

@@ -13,6 +13,7 @@
 //!
 //! This room knows nothing of models or MCP, and does no HTTP.
 
+mod account;
 mod ask;
 mod asking;
 mod child;
@@ -25,6 +26,7 @@ mod drive;
 mod entropy;
 mod fork;
 mod function;
+mod last_word;
 mod live;
 mod mismatch;
 mod own;

@@ -33,7 +33,7 @@ pub use questions::{AnswerError, OpenQuestions};
 pub use run::{AGENT_FUNCTION, AgentLoop};
 pub use schema::Schema;
 pub use tool::{
-    Answers, Asked, Called, Invocation, RemoteTask, Round, ServerConfig, Servers, TaskDialect,
-    TaskNews, Tool, ToolOutput, Toolbox,
+    Answers, Asked, Called, Invocation, People, RemoteTask, Round, ServerConfig, Servers,
+    TaskDialect, TaskNews, Tool, ToolOutput, Toolbox,
 };
 pub use tools::{BuiltIn, LISTING_STEP};

@@ -16,9 +16,15 @@ mod doubt;
 mod http;
 mod limits;
 mod long_output;
+mod mid_call;
 mod models;
+mod remote;
 mod time;
 
+#[path = "../support/examples.rs"]
+mod examples;
+#[path = "../support/fixtures.rs"]
+mod fixtures;
 #[path = "../support/model_server.rs"]
 mod model_server;
 

@@ -25,7 +25,7 @@ use self::long::LongTexts;
 use self::naming::named;
 use super::model::{ToolCall, ToolSpec};
 use super::{
-    Called, Definition, Invocation, Schema, Share, Tool, ToolPattern, Toolbox, Unanswered,
+    Called, Definition, Invocation, People, Schema, Share, Tool, ToolPattern, Toolbox, Unanswered,
 };
 use crate::durable::{Answer, Context, Question, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
@@ -179,16 +179,16 @@ impl Bench {
         self.long.is_offered()
     }
 
-    /// Calls whoever a tool belongs to, once.
+    /// Calls whoever a tool belongs to, once. A server may ask these people meanwhile.
     ///
     /// # Errors
     /// As [`Toolbox::call`].
-    async fn reach(&self, call: Invocation<'_>) -> Result<Called, Failure> {
+    async fn reach(&self, call: Invocation<'_>, people: &dyn People) -> Result<Called, Failure> {
         match self.agent.http() {
             Some(rules) if call.server == BUILT_IN => {
                 self.web.call(rules, call).await.map(Called::Output)
             }
-            _ => self.toolbox.call(call).await,
+            _ => self.toolbox.call_with(call, people).await,
         }
     }
 
@@ -313,17 +313,23 @@ impl Call<'_> {
         let schema = Payload::of(form)?;
         let question = Question { message, schema, expire_ms: asking.expire_ms };
         let answer = ctx.ask(name, &question).await?;
-        if answer == Answer::Expired && asking.then == Unanswered::Fail {
-            let Question { message, .. } = question;
-            return Err(Failure::is_final(format!("nobody answered in time: {message}")));
-        }
-        Ok(answer)
+        in_time(self.agent, &question, answer)
     }
 
     /// Does nothing but tell the model what is wrong.
     async fn refuse(self, complaint: String) -> Result<String, Failure> {
         refuse(self.turn, self.step, self.call, complaint).await
     }
+}
+
+/// The answer to a question, unless nobody gave one in time and the agent's file says that the task
+/// fails then.
+fn in_time(agent: &Definition, question: &Question, answer: Answer) -> Result<Answer, Failure> {
+    if answer == Answer::Expired && agent.questions().then == Unanswered::Fail {
+        let message = format!("nobody answered in time: {}", question.message);
+        return Err(Failure::is_final(message));
+    }
+    Ok(answer)
 }
 
 /// A refusal is a step too, so that its text stays what it was whatever later versions say.

@@ -5,6 +5,7 @@
 
 mod room;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
 use super::tools::{self, Bench, Callees, Web};
 use super::{Definition, Pinned, Schema, Settings, Toolbox};
 use crate::durable::{Context, Function, Left, Past};
-use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind, TaskId};
+use crate::journal::{Failure, FailureKind, Hash, History, Payload, StepKind, TaskId};
 use crate::limits;
 
 /// The name under which the agent loop is registered with a [`Runtime`](crate::durable::Runtime).
@@ -85,6 +86,10 @@ impl Function for AgentLoop {
     fn cancelled(&self, past: &Past) -> Option<Left> {
         let calls = tools::left(&self.toolbox, past);
         Left::both(calls, background::left(&self.models, past))
+    }
+
+    fn settled(&self, history: &History) -> HashMap<String, bool> {
+        tools::settled(history)
     }
 }
 

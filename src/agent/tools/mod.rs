@@ -12,17 +12,19 @@ mod downstream;
 mod long;
 mod naming;
 mod server;
+mod settled;
+mod side_by_side;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use self::approve::Verdict;
 use self::long::LongTexts;
 use self::naming::named;
+use self::side_by_side::all_or_first_failure;
 use super::model::{ToolCall, ToolSpec};
 use super::{
     Called, Definition, Invocation, People, Schema, Share, Tool, ToolPattern, Toolbox, Unanswered,
@@ -34,6 +36,7 @@ pub(super) use self::agents::{AGENT, Callees};
 pub use self::built_in::BuiltIn;
 pub(super) use self::built_in::{BUILT_IN, Web};
 pub(super) use self::downstream::left;
+pub(super) use self::settled::settled;
 
 /// The step that lists the tools of the agent's servers, and the built-in ones.
 pub const LISTING_STEP: &str = "tools";
@@ -195,7 +198,8 @@ impl Bench {
     /// Runs a reply's calls side by side. The results are in the order of the calls.
     ///
     /// # Errors
-    /// When the outcome of a call is in doubt and the agent's policy is to fail.
+    /// When a person or the agent's policy ends the task over one of them. The others are dropped as
+    /// they are.
     pub(super) async fn run(
         &self,
         turn: &Context,
@@ -210,10 +214,10 @@ impl Bench {
             .iter()
             .enumerate()
             .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, room));
-        let results: Result<Vec<_>, _> = join_all(steps).await.into_iter().collect();
+        let results = all_or_first_failure(steps).await?;
         // Together, and not each when it ends: what the next turn can read on must not depend on
         // which call was faster.
-        results.map(|results| self.long.show(results))
+        Ok(self.long.show(results))
     }
 
     fn is_of_agent(&self, call: &ToolCall) -> bool {

@@ -18,10 +18,11 @@ mod prices;
 mod questions;
 mod run;
 mod schema;
+mod share;
 mod tool;
 mod tools;
+mod usage;
 
-pub use budget::Share;
 pub use definition::{Asking, AtLimit, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
@@ -32,6 +33,7 @@ pub use prices::{Price, Prices};
 pub use questions::{AnswerError, OpenQuestions};
 pub use run::{AGENT_FUNCTION, AgentLoop};
 pub use schema::Schema;
+pub use share::Share;
 pub use tool::{
     Answers, Asked, Called, Invocation, People, RemoteTask, Round, ServerConfig, Servers,
     TaskDialect, TaskNews, Tool, ToolOutput, Toolbox,

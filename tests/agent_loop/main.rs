@@ -20,6 +20,7 @@ mod mid_call;
 mod models;
 mod remote;
 mod time;
+mod tree;
 
 #[path = "../support/examples.rs"]
 mod examples;

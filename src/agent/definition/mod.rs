@@ -136,7 +136,8 @@ impl Definition {
         &self.agents
     }
 
-    /// How many model calls a task may make; at least 1.
+    /// How many turns a task's own conversation may have; at least 1. What it and its callees may
+    /// have together is [`Budget::turns`].
     pub fn max_turns(&self) -> u32 {
         self.max_turns
     }

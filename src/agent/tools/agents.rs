@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::Call;
-use crate::agent::budget::{Purse, Spent};
+use crate::agent::budget::Purse;
 use crate::agent::run::Answered;
+use crate::agent::share::Spent;
 use crate::agent::{AGENT_FUNCTION, Pinned, Share, Tool};
 use crate::durable::Child;
 use crate::journal::{Effect, Failure, FailureKind, Payload, TaskId};
@@ -47,9 +48,9 @@ impl Callees {
         })
     }
 
-    /// What each of so many calls, side by side, may use up.
-    pub(super) fn share(&self, calls: usize) -> Share {
-        self.purse.share(self.root, calls)
+    /// What the `nth` (from 0) of so many calls, side by side, may use up.
+    pub(super) fn share(&self, nth: usize, calls: usize) -> Share {
+        self.purse.share(self.root, nth, calls)
     }
 
     /// Runs the agent of this name. Its answer, or how it failed, is for the model.

@@ -205,15 +205,14 @@ impl Bench {
         turn: &Context,
         calls: &[ToolCall],
     ) -> Result<Vec<String>, Failure> {
+        let shown_bytes = self.long.shown_bytes(calls.len());
         let of_agents = calls.iter().filter(|call| self.is_of_agent(call)).count();
-        let room = Room {
-            shown_bytes: self.long.shown_bytes(calls.len()),
-            share: self.callees.share(of_agents),
-        };
-        let steps = calls
-            .iter()
-            .enumerate()
-            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, room));
+        let mut nth = 0;
+        let steps = calls.iter().enumerate().map(|(n, call)| {
+            let room = Room { shown_bytes, share: self.callees.share(nth, of_agents) };
+            nth += usize::from(self.is_of_agent(call));
+            self.call(turn, format!("tool-{}", n + 1), call, room)
+        });
         let results = all_or_first_failure(steps).await?;
         // Together, and not each when it ends: what the next turn can read on must not depend on
         // which call was faster.

@@ -19,6 +19,7 @@ mod questions;
 mod run;
 mod schema;
 mod share;
+mod sizes;
 mod tool;
 mod tools;
 mod usage;
@@ -34,6 +35,7 @@ pub use questions::{AnswerError, OpenQuestions};
 pub use run::{AGENT_FUNCTION, AgentLoop};
 pub use schema::Schema;
 pub use share::Share;
+pub use sizes::Sizes;
 pub use tool::{
     Answers, Asked, Called, Invocation, People, RemoteTask, Round, ServerConfig, Servers,
     TaskDialect, TaskNews, Tool, ToolOutput, Toolbox,

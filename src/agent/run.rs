@@ -21,7 +21,7 @@ use super::conversation::Conversation;
 use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
 use super::share::Spent;
 use super::tools::{self, Bench, Callees, Web};
-use super::{Definition, Pinned, Schema, Settings, Toolbox, usage};
+use super::{Definition, Pinned, Schema, Settings, Sizes, Toolbox, usage};
 use crate::durable::{Context, Function, Left, Past};
 use crate::journal::{Failure, FailureKind, Hash, History, Payload, StepKind, TaskId};
 use crate::limits;
@@ -109,11 +109,11 @@ async fn go(
 ) -> Result<Payload, Failure> {
     let agent = Arc::new(pinned.agent.clone());
     let root = pinned.share.map_or_else(|| ctx.task_id(), |share| share.root);
-    let names = pinned.models.clone();
+    let (names, sizes) = (pinned.models.clone(), pinned.sizes);
     let callees = Callees::new(Arc::new(pinned), Arc::clone(&purse), root);
     let bench = Bench::set_up(&ctx, toolbox, web, Arc::clone(&agent), callees).await?;
     let run = Run::new(ctx, agent, names, purse, root, models, &bench);
-    run.to_the_end(&bench, input).await
+    run.to_the_end(&bench, sizes, input).await
 }
 
 /// Tells the agent that called this one what was spent, whatever the end.
@@ -177,9 +177,14 @@ impl Run {
         }
     }
 
-    async fn to_the_end(&self, bench: &Bench, input: &Payload) -> Result<Payload, Failure> {
+    async fn to_the_end(
+        &self,
+        bench: &Bench,
+        sizes: Sizes,
+        input: &Payload,
+    ) -> Result<Payload, Failure> {
         let mut talk = Conversation::new(&self.system, self.agent.first_message(input));
-        let mut window = Window::new(self.agent.context_tokens());
+        let mut window = Window::new(self.agent.context_tokens(), sizes);
         let mut empty_replies = 0;
         let mut n = 0;
         loop {

@@ -9,7 +9,7 @@ use super::Call;
 use crate::agent::budget::Purse;
 use crate::agent::run::Answered;
 use crate::agent::share::Spent;
-use crate::agent::{AGENT_FUNCTION, Pinned, Share, Tool};
+use crate::agent::{AGENT_FUNCTION, Pinned, Share, Sizes, Tool};
 use crate::durable::Child;
 use crate::journal::{Effect, Failure, FailureKind, Payload, TaskId};
 use crate::limits;
@@ -31,6 +31,11 @@ impl Callees {
     /// Those of this agent, whose run draws on this purse for the task `root`.
     pub(in crate::agent) fn new(pinned: Arc<Pinned>, purse: Arc<Purse>, root: TaskId) -> Self {
         Self { pinned, purse, root, places: Semaphore::new(limits::PARALLEL_CHILDREN) }
+    }
+
+    /// The sizes that the caller is pinned to.
+    pub(super) fn sizes(&self) -> Sizes {
+        self.pinned.sizes
     }
 
     /// Each as a tool. It follows from what the task is pinned to, and so needs no step.

@@ -160,7 +160,9 @@ impl Bench {
             listed.into_iter().filter(|tool| agent.allows(&tool.server, &tool.name)).collect();
         let tools = named(allowed).into_iter().map(|(name, tool)| (name, Offered::new(tool)));
         let tools: BTreeMap<_, _> = tools.collect();
-        let long = LongTexts::new(agent.context_tokens(), |name| tools.contains_key(name));
+        let long = LongTexts::new(agent.context_tokens(), callees.sizes(), |name| {
+            tools.contains_key(name)
+        });
         let tool = long.tool();
         let read_more = (tool.name.clone(), Offered { by: By::LongTexts, ..Offered::new(tool) });
         Ok(Self { toolbox, web, agent, callees, tools, checks, long, read_more })

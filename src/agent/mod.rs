@@ -5,6 +5,7 @@
 mod background;
 mod budget;
 mod compaction;
+mod context_sizes;
 mod conversation;
 pub mod definition;
 mod duration;
@@ -24,6 +25,7 @@ mod tool;
 mod tools;
 mod usage;
 
+pub use context_sizes::ContextSizes;
 pub use definition::{Asking, AtLimit, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,

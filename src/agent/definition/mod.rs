@@ -7,6 +7,7 @@
 
 mod asking;
 mod callees;
+mod context;
 pub(crate) mod document;
 mod front_matter;
 mod http;
@@ -27,14 +28,14 @@ pub use http::{HttpMethod, HttpRules};
 pub use pattern::{NoPattern, ToolPattern};
 pub use policy::{Asking, AtLimit, Budget, InDoubt, Unanswered};
 
+use self::context::ContextTokens;
 use self::pattern::{PerTool, of_tool};
 use self::policy::{Approve, DoubtRule};
 use self::timeouts::Timeouts;
 use super::tools::{AGENT, BUILT_IN};
-use super::{BuiltIn, Servers, Settings, Tool};
+use super::{BuiltIn, ContextSizes, Servers, Settings, Tool};
 use crate::durable::RetryPolicy;
 use crate::journal::{Effect, Payload};
-use crate::limits;
 
 /// An agent as its file describes it, with nothing left to look up elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,8 +53,8 @@ pub struct Definition {
     max_turns: u32,
     #[serde(default)]
     settings: Settings,
-    #[serde(default = "default_context_tokens")]
-    context_tokens: u64,
+    #[serde(default)]
+    context_tokens: ContextTokens,
     #[serde(default)]
     budget: Budget,
     #[serde(default)]
@@ -76,10 +77,6 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output_schema: Option<Payload>,
     system_prompt: String,
-}
-
-fn default_context_tokens() -> u64 {
-    limits::CONTEXT_TOKENS
 }
 
 impl Definition {
@@ -107,6 +104,13 @@ impl Definition {
         if self.models.is_empty() {
             self.models = models.to_vec();
         }
+        self
+    }
+
+    /// The agent with as large a context as its models have, where its file does not say how large.
+    #[must_use]
+    pub fn or_context_of(mut self, sizes: &ContextSizes) -> Self {
+        self.context_tokens = self.context_tokens.or(sizes.of_all(&self.models));
         self
     }
 
@@ -149,7 +153,7 @@ impl Definition {
 
     /// How many tokens its models can read. Near it the conversation is shortened.
     pub fn context_tokens(&self) -> u64 {
-        self.context_tokens
+        self.context_tokens.get()
     }
 
     /// What a task may use up.

@@ -1,5 +1,6 @@
 //! From the text of an agent file to a [`Definition`], or to everything that is wrong with it.
 
+use super::context::ContextTokens;
 use super::document::{Error, Fields, Node, Problems, Value};
 use super::policy::{AtLimit, Budget};
 use super::{Definition, asking, callees, front_matter, http, rules, schema, servers, timeouts};
@@ -87,7 +88,7 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
         agents,
         max_turns,
         settings,
-        context_tokens: context_tokens.unwrap_or(limits::CONTEXT_TOKENS),
+        context_tokens: context_tokens.map(ContextTokens::of_file).unwrap_or_default(),
         budget,
         in_doubt,
         in_doubt_of,

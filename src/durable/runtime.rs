@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 use super::function::function;
 use super::live::{Halt, Live};
 use super::own::Own;
-use super::{Clock, Context, Entropy, Fork, Function, SystemClock, TimeLimit, drive};
+use super::{Clock, Context, Entropy, Fork, Function, StandIn, SystemClock, TimeLimit, drive};
 use crate::journal::{
     Created, End, Error, Failure, Lease, NewTask, Payload, Renewal, Result, RunnerId, Sent, Signal,
     Store, Task, TaskId,
@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) functions: HashMap<String, Arc<dyn Function>>,
+    /// What answers steps in the place of the world.
+    pub(super) stand_in: Option<Arc<dyn StandIn>>,
     pub(super) stop: CancellationToken,
     /// Drops what has not stopped in time.
     give_up: CancellationToken,
@@ -115,6 +117,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     entropy: Entropy,
     functions: HashMap<String, Arc<dyn Function>>,
+    stand_in: Option<Arc<dyn StandIn>>,
     only_own: bool,
 }
 
@@ -143,6 +146,13 @@ impl Builder {
     #[must_use]
     pub fn only_own(mut self) -> Self {
         self.only_own = true;
+        self
+    }
+
+    /// Asks this about every step before it first runs: it may answer in the place of the world.
+    #[must_use]
+    pub fn stand_in(mut self, stand_in: Arc<dyn StandIn>) -> Self {
+        self.stand_in = Some(stand_in);
         self
     }
 
@@ -192,6 +202,7 @@ impl Runtime {
             clock: Arc::new(SystemClock),
             entropy: Entropy::system(),
             functions: HashMap::new(),
+            stand_in: None,
             only_own: false,
         }
     }
@@ -358,13 +369,14 @@ impl Runtime {
 
 impl Shared {
     fn new(parts: Builder, runner: RunnerId) -> Self {
-        let Builder { store, clock, entropy, functions, only_own } = parts;
+        let Builder { store, clock, entropy, functions, stand_in, only_own } = parts;
         let mut names: Vec<_> = functions.keys().cloned().collect();
         names.sort();
         Self {
             store,
             clock,
             functions,
+            stand_in,
             stop: CancellationToken::new(),
             give_up: CancellationToken::new(),
             entropy,

@@ -9,6 +9,7 @@ mod examples;
 mod functions;
 mod round_trip;
 mod secrets;
+mod trials;
 
 #[path = "../support/payloads.rs"]
 mod payloads;

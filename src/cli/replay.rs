@@ -53,8 +53,8 @@ pub(super) enum Mode {
     /// The TOOLS ARE REAL, the models' replies are recorded. Every call takes effect AGAIN: cards
     /// are charged, mails are sent
     Decisions,
-    /// The models are real and cost money, the tools' results are recorded: what would a new model
-    /// or prompt do? No tool server is started
+    /// The models are real and cost money, the tools' results are recorded: what would a new
+    /// prompt, or another model (--model), do? No tool server is started
     Tools,
 }
 

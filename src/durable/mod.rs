@@ -36,6 +36,7 @@ mod step;
 
 pub use ask::{Answer, Question};
 pub use child::Child;
+pub(crate) use child::child_input;
 pub use clock::{Clock, HurriedClock, ManualClock, SystemClock};
 pub use context::Context;
 pub(crate) use cursor::OF_CHILD;

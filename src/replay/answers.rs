@@ -265,7 +265,7 @@ fn about(asked: &Value) -> String {
     let message = asked.get("message").and_then(Value::as_str);
     match (tool(asked), message, asked.get("arguments")) {
         (Some(tool), _, Some(arguments)) => format!("{tool} {}", shown(arguments)),
-        (None, Some(message), _) => clip(message),
+        (None, Some(message), _) => clip(&message.split_whitespace().collect::<Vec<_>>().join(" ")),
         _ => shown(asked),
     }
 }

@@ -211,10 +211,7 @@ impl Difference {
     pub fn diff(&self) -> String {
         match self {
             Self::Result { then, now } => diff(&said(then), &said(now)),
-            Self::Arguments { then, now } => {
-                let text = |call: &Call| format!("{:#}\n", call.arguments);
-                diff(&text(then), &text(now))
-            }
+            Self::Arguments { then, now } => diff(&asked(then), &asked(now)),
             Self::New(call) => diff("", &said(call)),
             Self::Gone(call) => diff(&said(call), ""),
             Self::Order => String::new(),
@@ -227,6 +224,14 @@ fn named(call: &Call) -> String {
     match call.arguments {
         Value::Null => call.tool.clone(),
         _ => format!("{} {}", call.tool, shown(&call.arguments)),
+    }
+}
+
+/// What was asked: a person's question in its own words.
+fn asked(call: &Call) -> String {
+    match call.arguments.get("message").and_then(Value::as_str) {
+        Some(message) if call.tool == PERSON => format!("{message}\n"),
+        _ => format!("{:#}\n", call.arguments),
     }
 }
 

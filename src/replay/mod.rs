@@ -47,7 +47,7 @@ pub use self::compare::{Comparison, Difference};
 pub use self::drift::Drift;
 pub use self::error::Error;
 pub use self::miss::Miss;
-pub use self::redacted::redacted;
+pub use self::redacted::{own_hashes, redacted};
 pub use self::run::{Call, Run};
 pub use self::spending::Spending;
 pub use self::trial::{Record, Trial, recorded};

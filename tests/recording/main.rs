@@ -10,6 +10,7 @@ mod functions;
 mod round_trip;
 mod secrets;
 mod trials;
+mod versions;
 
 #[path = "../support/payloads.rs"]
 mod payloads;

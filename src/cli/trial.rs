@@ -199,13 +199,13 @@ impl<'a> Trials<'a> {
             return;
         }
         headline(name, false, self.screen);
-        for (n, line) in miss.to_string().lines().enumerate() {
+        for line in miss.to_string().lines() {
             self.screen.line(format!("  {line}"));
-            if n == 0 {
-                self.screen
-                    .line(dim("  the run ended there; --record new_episodes goes on for real"));
-            }
         }
+        let kept = if self.args.save.is_some() { ", and nothing is saved" } else { "" };
+        self.screen.line(dim(format!(
+            "  The run ended there{kept}; --record new_episodes goes on for real."
+        )));
     }
 
     fn tell(&self, name: &str, compared: &Comparison) {

@@ -82,6 +82,14 @@ pub enum Error {
         /// The other agent.
         name: String,
     },
+    /// A person was asked, and there is none.
+    #[error(
+        "nobody is there to be asked: give somebody by `Trial::person`; the question: {question}"
+    )]
+    NobodyToAsk {
+        /// What was asked.
+        question: String,
+    },
     /// The answer of a [`Person`](super::Person) was none.
     #[error(transparent)]
     Answer(AnswerError),

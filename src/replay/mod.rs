@@ -28,6 +28,7 @@ mod miss;
 mod offline;
 mod pinned;
 mod redacted;
+mod rerun;
 mod run;
 mod scratch;
 mod spending;

@@ -11,13 +11,12 @@ use serde_json::Value;
 
 use super::answers::{Answers, Replies, Sources};
 use super::compare::Comparison;
-use super::scratch::Scratch;
+use super::rerun::Rerun;
 use super::tape::Tape;
 use super::world::{Person, World};
 use super::{Error, error, pinned};
-use crate::agent::{AGENT_FUNCTION, Definition, Models, Pinned, Prices, Servers, Toolbox};
-use crate::durable::{Fork, HurriedClock, Runtime, StartTask, SystemClock};
-use crate::journal::{Event, Payload, Recording, Redaction, Store, is_same_but_redacted};
+use crate::agent::{Definition, Models, Pinned, Prices, Servers, Toolbox};
+use crate::journal::{Event, Payload, Recording, Redaction, is_same_but_redacted};
 
 /// What becomes of that which is not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -232,7 +231,12 @@ impl Trial {
         };
         let answers = tape.map(|tape| Arc::new(Answers::new(tape, sources)));
         let input = self.arguments()?;
-        let recording = Arc::new(self.run(&now, input, answers.clone()).await?);
+        let rerun = Rerun {
+            world: &self.world,
+            recording: self.recording.as_deref(),
+            answers: answers.clone(),
+        };
+        let recording = Arc::new(rerun.run(&now, input).await?);
         let compared = Comparison::new(
             self.recording.as_ref().unwrap_or(&recording),
             &recording,
@@ -265,78 +269,6 @@ impl Trial {
             (Some(given), ..) if anew => Ok(given),
             (Some(given), ..) => Err(Error::OtherInput { recorded: recorded.clone(), given }),
         }
-    }
-
-    async fn run(
-        &self,
-        now: &Pinned,
-        input: Payload,
-        answers: Option<Arc<Answers>>,
-    ) -> Result<Recording, Error> {
-        let scratch = Scratch::new()?;
-        let store = scratch.open()?;
-        let recording = self.run_on(store.clone(), now, input, answers).await;
-        store.close().await;
-        recording
-    }
-
-    async fn run_on(
-        &self,
-        store: Arc<dyn Store>,
-        now: &Pinned,
-        input: Payload,
-        answers: Option<Arc<Answers>>,
-    ) -> Result<Recording, Error> {
-        let agents = Arc::new(self.world.agent_loop(answers.clone()));
-        let builder = Runtime::builder(store).only_own().register(AGENT_FUNCTION, agents);
-        let mut start = now.start(input);
-        start.ttl_ms = None;
-        // What was recorded speaks of the time of then, and what is random is to come out the same.
-        let first = self.recording.as_ref().map(|recording| &recording.root().records[0]);
-        let builder = match (first.map(|first| (first.at_ms, &first.event)), &answers) {
-            (Some((at_ms, Event::TaskCreated { seed, .. })), Some(answers)) => {
-                let (seed, nothing) = (*seed, Vec::new);
-                let (events, kept, not_undone) = (Vec::new(), nothing(), nothing());
-                start.fork = Some(Fork { seed, events, kept, not_undone });
-                builder.clock(HurriedClock::at_ms(at_ms)).stand_in(Arc::clone(answers) as _)
-            }
-            _ => builder.clock(SystemClock),
-        };
-        let runtime = builder.start().await?;
-        let ended = self.follow(&runtime, start, answers.as_deref()).await;
-        runtime.shutdown().await;
-        ended
-    }
-
-    /// Runs the task to its end. What is not recorded ends it at once, in whichever task it was asked
-    /// for.
-    async fn follow(
-        &self,
-        runtime: &Runtime,
-        start: StartTask,
-        answers: Option<&Answers>,
-    ) -> Result<Recording, Error> {
-        let root = runtime.start(start).await?;
-        let (store, clock) = (runtime.store().as_ref(), runtime.clock().as_ref());
-        let missed = async {
-            match answers {
-                Some(answers) => answers.missed().await,
-                None => std::future::pending().await,
-            }
-        };
-        let failed = tokio::select! {
-            end = runtime.wait(root) => end.err().map(Error::from),
-            miss = missed => Some(Error::NotRecorded(Box::new(miss))),
-            error = self.world.answer(store, clock, root) => Some(error),
-        };
-        // A miss of a child may have reached its parent's end before it was seen here.
-        let miss = answers.and_then(Answers::miss).map(|miss| Error::NotRecorded(Box::new(miss)));
-        if let Some(error) = miss.or(failed) {
-            runtime.cancel(root, None).await?;
-            runtime.wait(root).await?;
-            return Err(error);
-        }
-        Ok(Recording::of(store, root).await?)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::agent::{
     TaskNews, Tool, Toolbox,
 };
 use crate::durable::{Answer, Clock, Look, Question};
-use crate::journal::{Failure, Store, TaskId};
+use crate::journal::{Failure, Status, Store, Task, TaskId};
 
 /// Who answers the questions of a run that no recorded answer fits.
 #[async_trait]
@@ -77,32 +77,47 @@ impl World {
 
     /// Has the questions of a task answered as they come. Only ends with an error.
     pub(super) async fn answer(&self, store: &dyn Store, clock: &dyn Clock, task: TaskId) -> Error {
-        let Some(person) = &self.person else { return std::future::pending().await };
         let mut changes = store.changes();
         let mut told = HashSet::new();
         loop {
             changes.mark_unchanged();
-            let open = match OpenQuestions::of(store, task).await {
-                Ok(open) => open,
-                Err(error) => return error.into(),
-            };
-            for (key, question) in open.iter() {
-                if !told.insert(key.to_owned()) {
-                    continue;
-                }
-                let answer = person.answer(key, question).await;
-                let answer = serde_json::to_value(&answer).unwrap_or_default();
-                let answered = open.answer(store, clock.now_ms(), [(key.to_owned(), answer)]).await;
-                match answered {
-                    Ok(_) => {}
-                    Err(AnswerError::Journal(error)) => return error.into(),
-                    Err(error) => return Error::Answer(error),
-                }
+            if let Err(error) = self.answer_open(store, clock, task, &mut told).await {
+                return error;
             }
             if changes.changed().await.is_err() {
                 return std::future::pending().await;
             }
         }
+    }
+
+    async fn answer_open(
+        &self,
+        store: &dyn Store,
+        clock: &dyn Clock,
+        task: TaskId,
+        told: &mut HashSet<String>,
+    ) -> Result<(), Error> {
+        let asks = |task: Task| task.status == Status::InputRequired;
+        if !store.task(task).await?.is_some_and(asks) {
+            return Ok(());
+        }
+        let open = OpenQuestions::of(store, task).await?;
+        for (key, question) in open.iter() {
+            if !told.insert(key.to_owned()) {
+                continue;
+            }
+            let Some(person) = &self.person else {
+                return Err(Error::NobodyToAsk { question: question.message.clone() });
+            };
+            let answer = person.answer(key, question).await;
+            let answer = serde_json::to_value(&answer).unwrap_or_default();
+            match open.answer(store, clock.now_ms(), [(key.to_owned(), answer)]).await {
+                Ok(_) => {}
+                Err(AnswerError::Journal(error)) => return Err(error.into()),
+                Err(error) => return Err(Error::Answer(error)),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ mod children;
 mod decisions;
 mod once;
 mod people;
+mod remote;
 mod tools;
 
 use std::path::PathBuf;

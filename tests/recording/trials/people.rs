@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use relight::durable::{Answer, Question};
-use relight::replay::Record;
+use relight::replay::{Record, recorded};
 
 use super::{Scene, agent, kinds, missed, parsed, replays_strictly};
 
@@ -32,6 +32,19 @@ async fn a_recorded_answer_is_given_again_and_nobody_is_asked() {
     let run = replay.decisions(Arc::clone(&scene.tools) as _).as_recorded().await.unwrap();
     assert_eq!(kinds(&run), ["result"], "{run}");
     assert_eq!(scene.ledger().len(), 2, "approved as it was, the call is made again");
+    scene.close().await;
+}
+
+#[tokio::test]
+async fn a_recording_that_needs_a_person_says_so_and_never_hangs() {
+    let scene = Scene::new(SCRIPT);
+    let trial = recorded(scene.path("run.jsonl"), Record::Once).unwrap();
+    let trial = trial
+        .models(Arc::clone(&scene.models) as _)
+        .toolbox(Arc::clone(&scene.tools) as _)
+        .input(serde_json::json!({"task": "sell"}));
+    let error = trial.definition(parsed(&asking())).await.err().unwrap().to_string();
+    assert!(error.contains("`Trial::person`; the question: Where to?"), "{error}");
     scene.close().await;
 }
 

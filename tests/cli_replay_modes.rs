@@ -13,8 +13,11 @@ mod home;
 #[path = "support/wire.rs"]
 mod wire;
 
+use std::sync::Arc;
+
 use home::Home;
-use relight::journal::Recording;
+use relight::durable::{Context, Runtime, StartTask};
+use relight::journal::{Hash, Payload, Recording};
 use serde_json::{Value, json};
 
 /// A directory with the recording `run.jsonl` of the agent `order`.
@@ -126,4 +129,28 @@ async fn flags_that_contradict_each_other_are_refused() {
     let two = ["replay", "run.jsonl", "run.jsonl", "--mode", "tools", "--save", "x.jsonl"];
     home.run(&two).await.refused(2, &["one recording"]);
     home.run(&["replay", "none.jsonl", "--mode", "tools"]).await.refused(1, &["none.jsonl"]);
+}
+
+#[tokio::test]
+async fn an_export_says_where_a_hash_may_not_fit_what_is_left() {
+    let home = Home::empty();
+    let store = Arc::new(home.journal());
+    let sell = |ctx: Context, secret: String| async move {
+        let hash = Hash::of(secret.as_bytes());
+        ctx.once("charge").input_hash(hash, None).run(|_| std::future::ready(Ok(true))).await
+    };
+    let runtime = Runtime::builder(store).function("sell", sell).start().await.unwrap();
+    let mut exported = Vec::new();
+    for input in ["sk-live-0123456789abcdefghij", "nothing secret"] {
+        let start = StartTask::new("sell", "sell", Payload::of(input).unwrap());
+        let task = runtime.start(start).await.unwrap();
+        runtime.wait(task).await.unwrap();
+        exported.push(home.run(&["export", &task.to_string()]).await);
+    }
+    runtime.shutdown().await;
+    let [secret, plain] = &exported[..] else { panic!() };
+    assert!(!secret.stdout.contains("sk-live"), "{secret:?}");
+    assert!(secret.stderr.contains("Step \"charge\" of task"), "{secret:?}");
+    assert!(secret.stderr.contains("`Replay::redacted`"), "{secret:?}");
+    assert_eq!((plain.code, plain.stderr.as_str()), (0, ""), "{plain:?}");
 }

@@ -171,20 +171,26 @@ impl Tape {
     }
 
     /// The tools of these servers, as they were listed when this was recorded; `None` where one of
-    /// the servers was not among them. How a server is reached makes no difference.
+    /// the servers was not among them. How a server is reached makes no difference, unless two agents
+    /// have different ones of one name.
     pub(super) fn listing(&self, servers: &Servers) -> Option<Vec<Tool>> {
-        let mut listed = Vec::new();
-        for name in servers.keys() {
-            let of_server = self.recording.tasks().iter().find_map(|task| {
+        let recorded: Vec<(Servers, Vec<Tool>)> = self
+            .recording
+            .tasks()
+            .iter()
+            .filter_map(|task| {
                 let history = task.history().ok()?;
                 let step = history.step(LISTING_STEP)?;
-                let (StepState::Completed(tools), Some(shown)) = (&step.state, &step.shown) else {
-                    return None;
-                };
-                shown.read::<Servers>().ok()?.contains_key(name).then_some(())?;
-                tools.read::<Vec<Tool>>().ok()
-            });
-            listed.extend(of_server?.into_iter().filter(|tool| tool.server == *name));
+                let StepState::Completed(tools) = &step.state else { return None };
+                Some((step.shown.as_ref()?.read().ok()?, tools.read().ok()?))
+            })
+            .collect();
+        let mut listed = Vec::new();
+        for (name, config) in servers {
+            let same = recorded.iter().find(|(servers, _)| servers.get(name) == Some(config));
+            let named = || recorded.iter().find(|(servers, _)| servers.contains_key(name));
+            let (_, tools) = same.or_else(named)?;
+            listed.extend(tools.iter().filter(|tool| tool.server == *name).cloned());
         }
         Some(listed)
     }

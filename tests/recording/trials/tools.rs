@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use relight::agent::{Models, OpenModel, Price, Prices};
+use relight::journal::Failure;
 use relight::replay::{Difference, Record, Replay};
 
 use super::{Scene, agent, kinds, missed, parsed, replays_strictly};
@@ -128,5 +130,38 @@ async fn a_server_that_was_not_recorded_is_not_listed() {
         missed(replay.tools(Arc::clone(&scene.models) as _).definition(parsed(&other)).await);
     assert_eq!(miss.key, "tools");
     assert!(miss.asked.contains("(shop)"), "{miss}");
+    scene.close().await;
+}
+
+/// The script under a name that has a price.
+struct Sold(Arc<dyn Models>);
+
+impl Models for Sold {
+    fn open(&self, model: &str) -> Result<OpenModel, Failure> {
+        assert_eq!(model, "gpt-5-mini");
+        self.0.open("script:replies.yaml")
+    }
+}
+
+#[tokio::test]
+async fn another_model_is_held_against_the_recorded_one_in_tokens_and_money() {
+    let scene = Scene::new(SCRIPT);
+    let text = agent("tools: till/*");
+    let replay = scene.record(&text).await;
+    let models = Arc::new(Sold(Arc::clone(&scene.models) as _));
+    let trial = replay.tools(models).model("gpt-5-mini");
+    let run = trial.definition(parsed(&text)).await.unwrap();
+    run.assert_same();
+    assert_eq!(run.spent().1.unpriced, 3);
+    assert!(
+        run.to_string().contains("now:      3 model calls, 600 tokens in, 30 out, price unknown")
+    );
+
+    let price = Price { input: 1_000_000, output: 10_000_000, cached: 0 };
+    let prices = Prices::from_iter([("gpt-5-mini".to_owned(), price)]);
+    let run = trial.prices(prices).definition(parsed(&text)).await.unwrap();
+    let (then, now) = run.spent();
+    assert_eq!((then.microdollars, now.microdollars, now.unpriced), (0, 900, 0));
+    assert!(run.to_string().contains("600 tokens in, 30 out, $0.0009"), "{run}");
     scene.close().await;
 }

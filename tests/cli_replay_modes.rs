@@ -128,6 +128,8 @@ async fn flags_that_contradict_each_other_are_refused() {
     home.run(&["replay", "run.jsonl", "--save", "x.jsonl"]).await.refused(2, &["strict"]);
     let two = ["replay", "run.jsonl", "run.jsonl", "--mode", "tools", "--save", "x.jsonl"];
     home.run(&two).await.refused(2, &["one recording"]);
+    let all = home.run(&["replay", "--all", "--mode", "decisions"]).await;
+    all.refused(2, &["every effect of every recorded task"]);
     home.run(&["replay", "none.jsonl", "--mode", "tools"]).await.refused(1, &["none.jsonl"]);
 }
 

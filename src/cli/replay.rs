@@ -18,9 +18,9 @@ pub(super) struct Args {
     /// Recordings, as `relight export` writes them
     #[arg(required_unless_present = "all")]
     pub(super) recordings: Vec<PathBuf>,
-    /// Replay every ended agent task of the journal too
+    /// Replay every ended agent task of the journal too; not with --mode decisions
     #[arg(long)]
-    all: bool,
+    pub(super) all: bool,
     /// The agent's file to replay with [default: the agent of the recorded name in the agents'
     /// directory]
     #[arg(long, value_name = "FILE", conflicts_with = "as_recorded")]

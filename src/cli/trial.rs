@@ -55,6 +55,11 @@ impl<'a> Trials<'a> {
                 ),
             };
         }
+        if args.all && args.mode == Mode::Decisions {
+            return usage(
+                "--all with --mode decisions would have every effect of every recorded task again: give the recordings one by one",
+            );
+        }
         if args.save.is_some() && args.recordings.len() != 1 {
             return usage("--save FILE keeps one run: give one recording, and no --all");
         }

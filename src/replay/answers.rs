@@ -151,6 +151,10 @@ impl Answers {
 
 impl StandIn for Answers {
     fn stand_in(&self, task: &Task, key: &str, ask: &Ask) -> Stand {
+        // The run is over, and nothing more is to be asked or paid for.
+        if let Some(miss) = self.miss() {
+            return refuse(&miss);
+        }
         let mut miss = match self.find(task, key, ask) {
             Found::NotOurs => return Stand::Run,
             Found::Outcome(outcome) => return Stand::Outcome(outcome),
@@ -168,14 +172,18 @@ impl StandIn for Answers {
             }
             miss.why.push_str(&format!(", and {what} is there to be asked"));
         }
-        let failure = Failure::is_final(format!("not recorded: {miss}"));
+        let refused = refuse(&miss);
         self.missed.send_if_modified(|first| {
             let is_first = first.is_none();
             first.get_or_insert(miss);
             is_first
         });
-        Stand::Refuse(failure)
+        refused
     }
+}
+
+fn refuse(miss: &Miss) -> Stand {
+    Stand::Refuse(Failure::is_final(format!("not recorded: {miss}")))
 }
 
 impl State {

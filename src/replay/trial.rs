@@ -255,8 +255,10 @@ impl Trial {
     fn arguments(&self) -> Result<Payload, Error> {
         let given = self.input.as_ref().map(Payload::of).transpose();
         let given = given.map_err(|error| Error::not_an_agent(&error))?;
-        let first = self.recording.as_deref().map(|recording| &recording.root().records[0].event);
-        let Some(Event::TaskCreated { input: recorded, .. }) = first else {
+        let first =
+            self.recording.as_deref().and_then(|recording| recording.root().records.first());
+        let Some(Event::TaskCreated { input: recorded, .. }) = first.map(|first| &first.event)
+        else {
             return given.ok_or(Error::NoInput);
         };
         let anew = matches!(self.record, Record::NewEpisodes | Record::All);

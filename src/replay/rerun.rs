@@ -7,8 +7,8 @@ use super::answers::Answers;
 use super::scratch::Scratch;
 use super::world::World;
 use crate::agent::{AGENT_FUNCTION, Pinned};
-use crate::durable::{Fork, HurriedClock, Runtime, StartTask};
-use crate::journal::{Event, Payload, Recording, Store};
+use crate::durable::{Fork, HurriedClock, Runtime};
+use crate::journal::{Event, Payload, Recording, Store, TaskId};
 
 pub(super) struct Rerun<'a> {
     pub(super) world: &'a World,
@@ -26,8 +26,7 @@ impl Rerun<'_> {
         let mut start = agent.start(input);
         start.ttl_ms = None;
         let code = Arc::new(self.world.agent_loop(self.answers.clone()));
-        let mut builder =
-            Runtime::builder(Arc::clone(&store)).only_own().register(AGENT_FUNCTION, code);
+        let mut builder = Runtime::builder(store).only_own().register(AGENT_FUNCTION, code);
         if let Some(answers) = &self.answers {
             builder = builder.stand_in(Arc::clone(answers) as _);
             let first = self.recording.and_then(|recording| recording.root().records.first());
@@ -41,16 +40,24 @@ impl Rerun<'_> {
                 start.fork = Some(Fork { seed: *seed, events, kept, not_undone });
             }
         }
-        let running = Running(Some(builder.start().await?));
-        let ended = self.follow(&running, start).await;
-        running.stop().await;
+        let runtime = builder.start().await?;
+        let root = match runtime.start(start).await {
+            Ok(root) => root,
+            Err(error) => {
+                stop(&runtime).await;
+                return Err(error.into());
+            }
+        };
+        let mut running = Running { runtime, root, scratch: Some(scratch) };
+        let ended = self.follow(&running).await;
+        stop(&running.runtime).await;
+        running.scratch = None;
         ended
     }
 
-    async fn follow(&self, running: &Running, start: StartTask) -> Result<Recording, Error> {
-        let Some(runtime) = &running.0 else { return Err(crate::journal::Error::Closed.into()) };
+    async fn follow(&self, running: &Running) -> Result<Recording, Error> {
+        let (runtime, root) = (&running.runtime, running.root);
         let answers = self.answers.as_deref();
-        let root = runtime.start(start).await?;
         let (store, clock) = (runtime.store().as_ref(), runtime.clock().as_ref());
         let missed = async {
             match answers {
@@ -74,26 +81,31 @@ impl Rerun<'_> {
     }
 }
 
-/// A runtime that is stopped when nobody waits for its run any more: what it calls is real.
-struct Running(Option<Runtime>);
-
-impl Running {
-    async fn stop(mut self) {
-        if let Some(runtime) = self.0.take() {
-            stop(runtime).await;
-        }
-    }
+/// A run that is cancelled when nobody waits for it any more: what it calls may be real.
+struct Running {
+    runtime: Runtime,
+    root: TaskId,
+    /// Where its journal is, until the run is over.
+    scratch: Option<Scratch>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let (Some(runtime), Ok(tokio)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            tokio.spawn(stop(runtime));
+        let scratch = self.scratch.take();
+        if let (Some(scratch), Ok(tokio)) = (scratch, tokio::runtime::Handle::try_current()) {
+            let (runtime, root) = (self.runtime.clone(), self.root);
+            tokio.spawn(async move {
+                if let Err(error) = runtime.cancel(root, None).await {
+                    tracing::debug!(%error, "a dropped run is stopped without a cancel");
+                }
+                stop(&runtime).await;
+                drop(scratch);
+            });
         }
     }
 }
 
-async fn stop(runtime: Runtime) {
+async fn stop(runtime: &Runtime) {
     runtime.shutdown().await;
     runtime.store().close().await;
 }

@@ -35,7 +35,8 @@ pub enum Record {
 
 /// A run of an agent, to be begun by [`Trial::agent`], [`Trial::definition`] or
 /// [`Trial::as_recorded`]. Made by [`Replay::decisions`](super::Replay::decisions),
-/// [`Replay::tools`](super::Replay::tools) and [`recorded`](super::recorded()).
+/// [`Replay::tools`](super::Replay::tools) and [`recorded`](super::recorded()). To drop the future of
+/// a run cancels it.
 #[derive(Clone)]
 #[must_use = "a trial does nothing until an agent is run"]
 pub struct Trial {

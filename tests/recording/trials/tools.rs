@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use relight::agent::{Models, OpenModel, Price, Prices};
+use async_trait::async_trait;
+use relight::agent::{Model, Models, OpenModel, Outcome, Price, Prices, Request};
 use relight::journal::Failure;
 use relight::replay::{Difference, Record, Replay};
+use tokio::sync::watch;
 
 use super::{Scene, agent, kinds, missed, parsed, replays_strictly};
 
@@ -163,5 +165,47 @@ async fn another_model_is_held_against_the_recorded_one_in_tokens_and_money() {
     let (then, now) = run.spent();
     assert_eq!((then.microdollars, now.microdollars, now.unpriced), (0, 900, 0));
     assert!(run.to_string().contains("600 tokens in, 30 out, $0.0009"), "{run}");
+    scene.close().await;
+}
+
+/// A model that never answers, and tells how many calls of it are under way.
+#[derive(Clone)]
+struct Silent(watch::Sender<u32>);
+
+struct UnderWay(watch::Sender<u32>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|calls| *calls -= 1);
+    }
+}
+
+#[async_trait]
+impl Model for Silent {
+    async fn call(&self, _request: &Request) -> Result<Outcome, Failure> {
+        self.0.send_modify(|calls| *calls += 1);
+        let _under_way = UnderWay(self.0.clone());
+        std::future::pending().await
+    }
+}
+
+impl Models for Silent {
+    fn open(&self, name: &str) -> Result<OpenModel, Failure> {
+        Ok(OpenModel { provider: Arc::new(self.clone()), name: name.to_owned() })
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_dropped_calls_nothing_any_more() {
+    let scene = Scene::new(SCRIPT);
+    let replay = scene.record(&agent("tools: till/*")).await;
+    let calls = watch::Sender::new(0);
+    let trial = replay.tools(Arc::new(Silent(calls.clone())));
+    let mut news = calls.subscribe();
+    tokio::select! {
+        run = trial.as_recorded() => panic!("{run:?}"),
+        under_way = news.wait_for(|calls| *calls == 1) => drop(under_way.unwrap()),
+    }
+    news.wait_for(|calls| *calls == 0).await.unwrap();
     scene.close().await;
 }

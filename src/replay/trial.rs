@@ -186,12 +186,12 @@ impl Trial {
         };
         let callees = self.callees.iter().map(|agent| (agent.name().to_owned(), agent.clone()));
         now.agents.extend(callees);
-        let known = |name: &&String| !now.agents.contains_key(*name);
+        let is_unknown = |name: &&String| !now.agents.contains_key(*name);
         let all = std::iter::once(&now.agent).chain(now.agents.values());
-        if let Some(unknown) = all.flat_map(Definition::agents).find(known) {
+        if let Some(unknown) = all.flat_map(Definition::agents).find(is_unknown) {
             return Err(Error::UnknownCallee { name: unknown.clone() });
         }
-        self.pinned(now).await
+        self.run(now).await
     }
 
     /// Runs the agent as it was recorded.
@@ -200,7 +200,7 @@ impl Trial {
     /// As [`Trial::definition`], and when there is no recording.
     pub async fn as_recorded(&self) -> Result<Comparison, Error> {
         match self.recorded()? {
-            Some(recorded) => self.pinned(recorded).await,
+            Some(recorded) => self.run(recorded).await,
             None => Err(Error::not_an_agent(&"there is no recording yet to take the agent from")),
         }
     }
@@ -210,7 +210,7 @@ impl Trial {
     }
 
     /// Runs what is pinned, compares, and keeps the recording where that is wanted.
-    async fn pinned(&self, mut now: Pinned) -> Result<Comparison, Error> {
+    async fn run(&self, mut now: Pinned) -> Result<Comparison, Error> {
         if let Some(model) = &self.model {
             now.models = vec![model.clone()];
         }
@@ -280,7 +280,8 @@ impl Trial {
 ///
 /// What a model is asked is answered from the file where the same model was asked the same before, and
 /// a tool's call where that tool was called so before. See [`Record`] for what becomes of the rest; the
-/// file is written when anything new was recorded and the run ended well, without what is secret.
+/// file is written when anything new was recorded and the run ended well, without what is secret. A run
+/// whose input had secrets goes on without them once they are out of the recording.
 ///
 /// ```no_run
 /// # async fn example(

@@ -12,6 +12,8 @@ mod secrets;
 mod trials;
 mod versions;
 
+#[path = "../support/model_server.rs"]
+mod model_server;
 #[path = "../support/payloads.rs"]
 mod payloads;
 #[path = "../support/journal.rs"]

@@ -3,6 +3,7 @@
 
 mod children;
 mod decisions;
+mod http;
 mod once;
 mod people;
 mod remote;

@@ -22,6 +22,7 @@ mod tool;
 mod tools;
 
 pub use budget::Share;
+pub(crate) use budget::dollars;
 pub use definition::{Asking, AtLimit, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
@@ -36,4 +37,5 @@ pub use tool::{
     Answers, Asked, Called, Invocation, RemoteTask, Round, ServerConfig, Servers, TaskDialect,
     TaskNews, Tool, ToolOutput, Toolbox,
 };
+pub(crate) use tools::READ_MORE;
 pub use tools::{BuiltIn, LISTING_STEP};

@@ -25,6 +25,7 @@ mod tool;
 mod tools;
 mod usage;
 
+pub(crate) use budget::dollars;
 pub use context_sizes::ContextSizes;
 pub use definition::{Asking, AtLimit, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
@@ -42,4 +43,5 @@ pub use tool::{
     Answers, Asked, Called, Invocation, People, RemoteTask, Round, ServerConfig, Servers,
     TaskDialect, TaskNews, Tool, ToolOutput, Toolbox,
 };
+pub(crate) use tools::READ_MORE;
 pub use tools::{BuiltIn, LISTING_STEP};

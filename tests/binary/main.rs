@@ -20,6 +20,7 @@ mod kill;
 mod kill_response;
 mod on_disconnect;
 mod remote_tasks;
+mod replay_modes;
 mod serve_http;
 mod two_servers;
 

@@ -4,6 +4,7 @@ mod asking;
 mod completions;
 mod demo;
 mod export;
+mod follow;
 mod form;
 mod host;
 mod replay;

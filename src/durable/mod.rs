@@ -34,7 +34,7 @@ mod runtime;
 mod step;
 
 pub use ask::{Answer, Question};
-pub use child::Child;
+pub use child::{Child, child_id};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::Context;
 pub use cursor::{Ask, Cursor, Decision};

@@ -10,6 +10,7 @@ use relight::journal::{Event, History, Payload, StepKind, Store};
 use serde_json::{Value, json};
 
 use super::super::screen::{Screen, dim};
+use super::super::story::cut;
 use super::super::{Error, find_task, host};
 
 #[derive(Debug, clap::Args)]
@@ -90,7 +91,7 @@ pub(super) async fn fork(
     ));
     for key in not_undone {
         let shown = history.step(&key).and_then(|step| step.shown.as_ref());
-        let shown = shown.map(super::super::story::short).unwrap_or_default();
+        let shown = shown.map(|shown| cut(shown.json(), screen.note_columns())).unwrap_or_default();
         screen.note(format!("Not undone: {key} {}", dim(shown)));
     }
     Ok(())

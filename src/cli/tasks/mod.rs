@@ -7,7 +7,7 @@ mod list;
 mod resume;
 mod show;
 mod tree;
-pub(super) mod watch;
+mod watch;
 
 use clap::Subcommand;
 use relight::config::Settings;
@@ -21,9 +21,9 @@ use super::{Error, host};
 pub(super) enum Command {
     /// List tasks, newest first
     List(list::Args),
-    /// Tell what a task did, step by step
+    /// Tell a task's run as a story
     Show(show::Args),
-    /// Follow a task to its end
+    /// Follow a task to its end, and print its answer
     Watch(watch::Args),
     /// Answer a question of a task
     Answer(answer::Args),

@@ -40,7 +40,7 @@ pub use context::Context;
 pub use cursor::{Ask, Cursor, Decision};
 pub use deadline::TimeLimit;
 pub use entropy::Entropy;
-pub use fork::{Fork, ForkError, fork};
+pub use fork::{Fork, ForkError, ForkPlan, fork, landed};
 pub use function::{Function, function};
 pub use mismatch::Mismatch;
 pub use past::{Left, Past};

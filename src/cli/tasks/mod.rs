@@ -2,6 +2,7 @@
 
 mod answer;
 mod cancel;
+mod edits;
 mod fork;
 mod list;
 mod resume;

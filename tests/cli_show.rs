@@ -10,6 +10,8 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/model_server.rs"]
+mod model_server;
 #[path = "support/wire.rs"]
 mod wire;
 
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use home::{Home, Ran, tasks, until};
+use model_server::{Answer, ModelServer, delta, finish, usage};
 use relight::durable::{Context, Runtime, StartTask};
 use relight::journal::{Failure, Payload, Store};
 use serde_json::{Value, json};
@@ -159,6 +162,32 @@ async fn retries_and_a_second_model_are_told_with_their_reasons() {
             "1 failure tried again",
         ],
     );
+}
+
+#[tokio::test]
+async fn money_is_told_a_turn_at_a_time_and_in_all() {
+    let said = |text: &str, tokens: Value| {
+        Answer::stream(&[delta(json!({"content": text})), finish("stop"), tokens])
+    };
+    let server = ModelServer::start([said("", usage(1_000, 100)), said("Done.", usage(2_000, 50))]);
+    let server = server.await;
+    let home = Home::empty().with("OPENAI_BASE_URL", server.base_url()).with("OPENAI_API_KEY", "k");
+    home.write("prompts/a.md", "---\nname: a\ndescription: d\nmodel: tiny\ntools: []\n---\nGo.\n");
+    home.write("relight.yaml", "prices: {tiny: {input: 1.00, output: 2.00, cached: 0}}\n");
+    assert_eq!(home.run(&["run", "a", "go"]).await.stdout, "Done.\n");
+    let shown = home.run(&["tasks", "show", &only(&home).await]).await.stdout;
+    has(
+        &shown,
+        &[
+            "turn 1  tiny  ",
+            "1000 in / 100 out tokens  $0.0012\n",
+            "turn 2  tiny  ",
+            "2000 in / 50 out tokens  $0.0021\n",
+            "2 turns, 3000 in / 150 out tokens, $0.0033\n",
+        ],
+    );
+    let totals = home.run(&["tasks", "show", "--json", &only(&home).await]).await.json();
+    assert_eq!(totals["totals"]["microdollars"], 3_300);
 }
 
 #[tokio::test]

@@ -48,7 +48,10 @@ impl Follower {
     pub(super) fn new(task: TaskId, tells: Tells, asker: Option<Asker>, screen: &Screen) -> Self {
         let manner = match tells {
             Tells::Story { whole } => Manner::beside(TIMES, screen.columns(), whole),
-            _ => Manner::beside(0, screen.note_columns(), false),
+            _ => Manner {
+                asks_beside: asker.is_some(),
+                ..Manner::beside(0, screen.note_columns(), false)
+            },
         };
         let teller = Teller::new(task, manner);
         Self { task, tells, teller, began_at_ms: None, spinner: None, asker, asks: false }

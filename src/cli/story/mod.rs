@@ -43,6 +43,8 @@ pub(super) struct Teller {
     totals: Totals,
     /// When each step's newest attempt began.
     began_at_ms: HashMap<String, i64>,
+    /// When it was last taken up.
+    claimed_at_ms: i64,
     /// What models have asked for, by the keys of the steps that do it.
     calls: HashMap<String, ToolCall>,
     /// The last that a model said.
@@ -71,6 +73,7 @@ impl Teller {
             history: History::default(),
             totals: Totals::default(),
             began_at_ms: HashMap::new(),
+            claimed_at_ms: i64::MIN,
             calls: HashMap::new(),
             said: None,
             turn: None,
@@ -96,6 +99,7 @@ impl Teller {
                 self.totals = Totals::new(prices, at_ms);
             }
             Event::TaskForked { .. } => self.taken_over = true,
+            Event::TaskClaimed { .. } => self.claimed_at_ms = at_ms,
             Event::StepStarted { key, .. } => {
                 self.began_at_ms.insert(key.clone(), at_ms);
             }
@@ -243,7 +247,7 @@ impl Teller {
     ) {
         let shown = Shown::of(&self.history, key);
         match kind {
-            StepKind::Question => self.asked(key, wait_ms, page),
+            StepKind::Question if page.asks() => self.asked(key, wait_ms, page),
             StepKind::Timer => {
                 let what = format!("sleeps for {}", duration(wait_ms.unwrap_or_default()));
                 page.step(&Told { key, what: &what, ..Told::default() });
@@ -261,13 +265,17 @@ impl Teller {
                     colour: None,
                 });
             }
-            _ if again => {
+            StepKind::Run | StepKind::Model | StepKind::Tool | StepKind::Clock if again => {
                 let (what, text) = self.what(key, kind, &shown, page);
                 let what = format!("begun again, for its outcome was lost: {what}");
                 let colour = Some(AnsiColor::Yellow);
                 page.step(&Told { key, what: &what, text: &text, after: "", colour });
             }
-            StepKind::Run | StepKind::Model | StepKind::Tool | StepKind::Clock => {}
+            StepKind::Run
+            | StepKind::Model
+            | StepKind::Tool
+            | StepKind::Clock
+            | StepKind::Question => {}
         }
     }
 
@@ -334,10 +342,16 @@ impl Teller {
         }
     }
 
-    /// How long a step's last attempt took, where that is known.
+    /// How long a step's last attempt took, where that is known: not of one that was cut off.
     fn took(&self, key: &str, at_ms: i64) -> String {
+        let kind = self.history.step(key).map(|step| step.kind);
+        let outlives = matches!(kind, Some(StepKind::Timer | StepKind::Child | StepKind::Question));
         match self.began_at_ms.get(key) {
-            Some(began_at_ms) if !self.taken_over => duration(at_ms.saturating_sub(*began_at_ms)),
+            Some(began_at_ms)
+                if !self.taken_over && (outlives || *began_at_ms >= self.claimed_at_ms) =>
+            {
+                duration(at_ms.saturating_sub(*began_at_ms))
+            }
             _ => String::new(),
         }
     }

@@ -12,6 +12,9 @@ pub(in crate::cli) struct Manner {
     pub(in crate::cli) columns: usize,
     /// Texts, arguments and results are shown whole.
     pub(in crate::cli) whole: bool,
+    /// Questions are put to somebody beside the story, and are not told of in it until they are
+    /// answered.
+    pub(in crate::cli) asks_beside: bool,
 }
 
 /// The columns of a margin in which times stand.
@@ -20,7 +23,7 @@ pub(in crate::cli) const TIMES: usize = 12;
 impl Manner {
     /// On a screen of so many columns, beside a margin of so many.
     pub(in crate::cli) fn beside(margin: usize, columns: usize, whole: bool) -> Self {
-        Self { columns: columns.saturating_sub(margin + 2), whole }
+        Self { columns: columns.saturating_sub(margin + 2), whole, asks_beside: false }
     }
 }
 
@@ -61,6 +64,11 @@ impl Page {
 
     pub(super) fn lines(self) -> Vec<String> {
         self.lines
+    }
+
+    /// Whether questions are told of when they are put.
+    pub(super) fn asks(&self) -> bool {
+        !self.manner.asks_beside
     }
 
     /// Whether texts are shown whole.
@@ -154,7 +162,8 @@ impl Page {
             Some(colour) => coloured(colour, text),
             None => text.to_owned(),
         };
-        self.lines.push(format!("{:indent$}{}{text}", "", dim(before)));
+        let before = if before.is_empty() { String::new() } else { dim(before) };
+        self.lines.push(format!("{:indent$}{before}{text}", ""));
     }
 
     fn room(&self, taken: usize) -> usize {

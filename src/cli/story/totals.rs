@@ -15,8 +15,9 @@ use super::words::{count, duration, times};
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Totals {
     prices: Prices,
-    /// The turns of the agent loop, the highest number that was replied to.
+    /// The turns of the agent loop that a model replied in, and the last of them.
     turns: u64,
+    last_turn: Option<u32>,
     model_calls: u64,
     tool_calls: u64,
     /// Steps of any kind that have ended.
@@ -133,7 +134,11 @@ impl Totals {
             Some(StepKind::Model) => {
                 let Ok(Outcome::Reply(reply)) = output.read() else { return };
                 self.model_calls += 1;
-                self.turns = self.turns.max(turn(key).map_or(0, u64::from));
+                let turn = turn(key);
+                if turn.is_some() && self.last_turn != turn {
+                    self.last_turn = turn;
+                    self.turns += 1;
+                }
                 let Some(usage) = reply.usage else {
                     self.unknown_usage = true;
                     return;

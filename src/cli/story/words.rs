@@ -113,7 +113,11 @@ pub(in crate::cli) fn since(began_at_ms: i64, at_ms: i64) -> String {
 
 /// A line with a margin of so many columns, and what stands in it, before it.
 pub(in crate::cli) fn beside(margin: usize, note: &str, line: &str) -> String {
-    if line.is_empty() { String::new() } else { dim(format!("{note:>margin$}  ")) + line }
+    match (line, note) {
+        ("", _) => String::new(),
+        (line, "") => format!("{:margin$}  {line}", ""),
+        (line, note) => dim(format!("{note:>margin$}  ")) + line,
+    }
 }
 
 /// `1 step`, `2 steps`.

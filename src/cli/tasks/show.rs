@@ -45,7 +45,7 @@ pub(super) async fn show(args: &Args, store: &dyn Store, screen: &Screen) -> Res
     let mut follower = Follower::new(id, tells, None, screen);
     if !args.json {
         screen.line(format!("{}  {id}  {}", bold(one_line(&task.name)), status_word(task.status)));
-        let manner = Manner { columns: screen.columns(), whole: args.full };
+        let manner = Manner::beside(0, screen.columns(), args.full);
         let records = store.history(id, 0).await?;
         head(&task, &records, manner).iter().for_each(|line| screen.line(line));
         screen.line("");

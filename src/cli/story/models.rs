@@ -71,7 +71,7 @@ impl Teller {
             }
             None => page.step(&Told { key, what: model, after: &after, ..Told::default() }),
         }
-        page.said(text);
+        page.at_length("", text, None);
         match reply.finish {
             Finish::Stop => {}
             Finish::Length => self.cut_short("it ran into the bound on its output", page),

@@ -3,7 +3,7 @@
 use anstyle::AnsiColor;
 
 use super::words::{columns, cut, wrapped};
-use crate::cli::screen::{coloured, dim, plain};
+use crate::cli::screen::{coloured, dim, one_line, plain};
 
 /// How a story is told.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +30,15 @@ impl Manner {
 /// The least that is shown of a text, however little room is left on its line.
 const LEAST_COLUMNS: usize = 16;
 
-/// How many lines of what a model said are shown.
-const SAID_LINES: usize = 3;
+/// How many lines of what says more than a result are shown.
+const LINES: usize = 4;
+
+/// The longest that is shown of what a step is, which has room for all of relight's own words.
+const WHAT_COLUMNS: usize = 80;
 
 /// What is below a step stands further in.
 const STEP: usize = 2;
-const BELOW: usize = 4;
+pub(super) const BELOW: usize = 4;
 
 /// Something about a step.
 #[derive(Debug, Default)]
@@ -83,14 +86,14 @@ impl Page {
 
     /// A line of relight's own words about the task as a whole.
     pub(super) fn note(&mut self, colour: AnsiColor, words: &str) {
-        self.lines.push(coloured(colour, words));
+        self.lines.push(coloured(colour, one_line(words)));
     }
 
     /// The same, with a text.
     pub(super) fn note_text(&mut self, colour: AnsiColor, words: &str, text: &str) {
         if self.manner.whole {
             self.note(colour, words);
-            return self.block(STEP, "", text, Some(colour));
+            return self.block(STEP, "", text, None);
         }
         let room = self.room(columns(words) + 2);
         self.note(colour, &format!("{words}: {}", cut(text, room)));
@@ -100,7 +103,7 @@ impl Page {
     pub(super) fn step(&mut self, told: &Told<'_>) {
         let Told { key, what, text, after, colour } = *told;
         // What a step is called, and what its tool is, may come from a model too.
-        let (key, what) = (cut(key, self.manner.columns), plain(what));
+        let (key, what) = (cut(key, self.manner.columns), cut(what, WHAT_COLUMNS));
         let taken = STEP + columns(&key) + columns(&what) + columns(after) + 5;
         let text_here = if self.manner.whole { String::new() } else { cut(text, self.room(taken)) };
         let space = if what.is_empty() || text_here.is_empty() { "" } else { " " };
@@ -133,14 +136,14 @@ impl Page {
         }
     }
 
-    /// What a model said below its turn: more of it than of what others say.
-    pub(super) fn said(&mut self, text: &str) {
+    /// The same on several lines, for what says more than a result: what a model said, why something
+    /// failed.
+    pub(super) fn at_length(&mut self, before: &str, text: &str, colour: Option<AnsiColor>) {
         if self.manner.whole {
-            return self.block(BELOW, "", text, None);
+            return self.block(BELOW, before, text, colour);
         }
-        for line in wrapped(text, self.room(BELOW), SAID_LINES) {
-            self.push(BELOW, "", &line, None);
-        }
+        let lines = wrapped(text, self.room(BELOW + columns(before)), LINES);
+        self.block(BELOW, before, &lines.join("\n"), colour);
     }
 
     /// All lines of a text.

@@ -45,7 +45,7 @@ pub(super) async fn tasks(
     let store = host::open(settings)?;
     let result = match command {
         Command::List(args) => list::list(&args, store.as_ref(), screen).await,
-        Command::Show(args) => show::show(&args, store.as_ref(), screen).await,
+        Command::Show(args) => show::show(&args, store.as_ref(), settings, screen).await,
         Command::Watch(args) => watch::watch(&args, store.as_ref(), settings, screen).await,
         Command::Answer(args) => answer::answer(&args, store.as_ref(), screen).await,
         Command::Cancel(args) => cancel::cancel(&args, &store, screen).await,

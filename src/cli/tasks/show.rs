@@ -1,11 +1,13 @@
 //! `relight tasks show`: a task's run as a story.
 
+use relight::config::Settings;
 use relight::durable::{Clock, SystemClock};
 use relight::journal::{Status, Store, Task};
 use serde_json::{Value, json};
 
+use super::super::asking::Asker;
 use super::super::follow::{Follower, Tells};
-use super::super::run::short_id;
+use super::super::run::{answer_command, short_id};
 use super::super::screen::{Screen, bold, dim, one_line};
 use super::super::story::{Manner, TIMES, beside, cut, head, since};
 use super::super::{Error, find_task};
@@ -30,7 +32,12 @@ pub(in crate::cli) struct Args {
 
 /// With `--follow` it is `tasks watch` for people who want all of it: the same follower, which tells
 /// the story on stdout instead of the answer, with times and sums. Without, it catches up once.
-pub(super) async fn show(args: &Args, store: &dyn Store, screen: &Screen) -> Result<(), Error> {
+pub(super) async fn show(
+    args: &Args,
+    store: &dyn Store,
+    settings: &Settings,
+    screen: &Screen,
+) -> Result<(), Error> {
     let id = find_task(store, &args.task).await?;
     let unknown = relight::journal::Error::UnknownTask { task: id };
     let task = store.task(id).await?.ok_or_else(|| unknown.clone())?;
@@ -42,7 +49,9 @@ pub(super) async fn show(args: &Args, store: &dyn Store, screen: &Screen) -> Res
         true => Tells::Events,
         false => Tells::Story { whole: args.full },
     };
-    let mut follower = Follower::new(id, tells, None, screen);
+    let asker = || Asker::new(id, answer_command(id, settings), false);
+    let asker = (args.follow && !args.json).then(asker);
+    let mut follower = Follower::new(id, tells, asker, screen);
     if !args.json {
         screen.line(format!("{}  {id}  {}", bold(one_line(&task.name)), status_word(task.status)));
         let manner = Manner::beside(0, screen.columns(), args.full);

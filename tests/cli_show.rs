@@ -222,7 +222,7 @@ async fn questions_are_told_with_what_people_said() {
             "turn-1/tool-1: asks: Where does the receipt of order A1 go?",
             "within 7 d",
             "turn-1/tool-1: a person answered {\"email\":\"ada@example.org\"}  after ",
-            "turn-2/tool-1/approve: wants a yes: The agent payment wants to call a tool.",
+            "turn-2/tool-1/approve: wants a yes: charge_card {\"amount_cents\":5,\"order\":\"A1\"}",
             "turn-2/tool-1/approve: a person approved it with {\"order\":\"A1\",\"amount_cents\":3}",
             "turn-2/tool-1: till/charge_card {\"amount_cents\":3,\"order\":\"A1\"}",
             " waiting",

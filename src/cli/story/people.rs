@@ -13,16 +13,20 @@ use super::words::{duration, json};
 impl Teller {
     /// A question was put.
     pub(super) fn asked(&self, key: &str, until: Option<i64>, page: &mut Page) {
-        let shown = Shown::of(&self.history, key);
-        let what = match part(key) {
-            "approve" => "wants a yes:",
-            "doubt" => "asks what happened:",
-            limit if limit.starts_with("raise-") => "asks for more:",
-            _ => "asks:",
+        let message = Shown::of(&self.history, key).message;
+        // Of the words around a call, the call is what is worth a line.
+        let call = key.rsplit_once('/').and_then(|(call, _)| self.calls.get(call));
+        let call = call.filter(|_| !page.whole());
+        let call = call.map(|call| format!("{} {}", call.name, call.arguments));
+        let (what, text) = match part(key) {
+            "approve" => ("wants a yes:", call.unwrap_or(message)),
+            "doubt" => ("asks what happened:", call.unwrap_or(message)),
+            limit if limit.starts_with("raise-") => ("asks for more:", message),
+            _ => ("asks:", message),
         };
         let after = until.map(|ms| format!("within {}", duration(ms))).unwrap_or_default();
         let colour = Some(AnsiColor::Yellow);
-        page.step(&Told { key, what, text: &shown.message, after: &after, colour });
+        page.step(&Told { key, what, text: &text, after: &after, colour });
     }
 
     /// A question has its answer.

@@ -186,7 +186,7 @@ impl Context {
         let shared = &self.live.shared;
         if let Some(child) = to_create.clone() {
             shared.store.create(child).await?;
-            shared.own.adopt(id);
+            shared.adopt(id);
             *to_create = None;
         }
         if let Some(end) = shared.store.end(id).await? {

@@ -12,7 +12,7 @@ use tracing::{debug, error, info, warn};
 
 use super::child::child_id;
 use super::live::{Halt, Live, Mode, Stillness};
-use super::runtime::Shared;
+use super::shared::Shared;
 use super::step::bounded;
 use super::{Context, Cursor, deadline, past};
 use crate::journal::{

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::warn;
 
-use super::runtime::Shared;
+use super::shared::Shared;
 use super::{Answer, Ask, Cursor, Decision, Mismatch};
 use crate::journal::{Deadline, Error, Event, Failure, Lease, Payload, Record, Signal, Task};
 use crate::limits;

@@ -31,6 +31,8 @@ mod poll;
 mod replay;
 mod retry;
 mod runtime;
+mod schedule;
+mod shared;
 mod step;
 
 pub use ask::{Answer, Question};

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 
 use super::drive::panic_message;
 use super::live::{Halt, Live, Mode};
-use super::runtime::Shared;
+use super::shared::Shared;
 use super::{Ask, Context, Cursor, Function, Mismatch};
 use crate::journal::{
     Error, Event, Failure, Hash, Lease, Payload, Recording, Result, RunnerId, Store, TaskId,

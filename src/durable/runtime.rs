@@ -1,25 +1,20 @@
-//! The runtime: claims due tasks, drives them side by side, and stops cleanly.
+//! The runtime as its users see it: it is built, starts tasks, cancels and waits for them, and stops
+//! cleanly.
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::function::function;
-use super::live::{Halt, Live};
-use super::own::Own;
-use super::{Clock, Context, Entropy, Fork, Function, SystemClock, TimeLimit, drive};
+use super::shared::Shared;
+use super::{Clock, Context, Entropy, Fork, Function, SystemClock, TimeLimit};
 use crate::journal::{
-    Created, End, Error, Failure, Lease, NewTask, Payload, Renewal, Result, RunnerId, Sent, Signal,
-    Store, Task, TaskId,
+    Created, End, Error, Failure, NewTask, Payload, Result, Sent, Signal, Store, Task, TaskId,
 };
 use crate::limits;
 
@@ -32,37 +27,6 @@ pub struct Runtime {
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runtime").field("runner", &self.shared.runner).finish_non_exhaustive()
-    }
-}
-
-pub(super) struct Shared {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) functions: HashMap<String, Arc<dyn Function>>,
-    pub(super) stop: CancellationToken,
-    /// Drops what has not stopped in time.
-    give_up: CancellationToken,
-    entropy: Entropy,
-    runner: RunnerId,
-    /// When the leases were last renewed, in Unix milliseconds.
-    renewed_at_ms: AtomicI64,
-    /// Whether leases may have been lost that live tasks still rely on.
-    leases_in_question: AtomicBool,
-    /// The names of `functions`, as the store wants them.
-    names: Vec<String>,
-    live: Mutex<HashMap<TaskId, Arc<Live>>>,
-    pub(super) drivers: TaskTracker,
-    /// The scheduler, which may be about to take up a task.
-    scheduler: TaskTracker,
-    /// Tells the scheduler that something is due, or that a place is free.
-    look: Notify,
-    /// Whose tasks this runtime runs.
-    pub(super) own: Own,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("runner", &self.runner).finish_non_exhaustive()
     }
 }
 
@@ -111,11 +75,11 @@ impl StartTask {
 
 /// Collects what a runtime is made of.
 pub struct Builder {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    entropy: Entropy,
-    functions: HashMap<String, Arc<dyn Function>>,
-    only_own: bool,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Entropy,
+    pub(super) functions: HashMap<String, Arc<dyn Function>>,
+    pub(super) only_own: bool,
 }
 
 impl Builder {
@@ -248,15 +212,13 @@ impl Runtime {
         let looks = Task::created(&task);
         let created = shared.store.create(task).await?;
         let id = created.id();
-        shared.own.adopt(id);
-        shared.look.notify_one();
+        shared.adopt(id);
         Ok((id, matches!(created, Created::New(_)).then_some(looks)))
     }
 
     /// Takes a task among those that a runtime of [its own tasks only](Builder::only_own) runs.
     pub fn adopt(&self, task: TaskId) {
-        self.shared.own.adopt(task);
-        self.shared.look.notify_one();
+        self.shared.adopt(task);
     }
 
     /// Asks a task to stop. It stops wherever it runs; one that nobody runs is ended here and now.
@@ -353,227 +315,5 @@ impl Runtime {
         if let Err(error) = shared.store.retire(shared.runner).await {
             debug!(%error, "the leases are left to run out");
         }
-    }
-}
-
-impl Shared {
-    fn new(parts: Builder, runner: RunnerId) -> Self {
-        let Builder { store, clock, entropy, functions, only_own } = parts;
-        let mut names: Vec<_> = functions.keys().cloned().collect();
-        names.sort();
-        Self {
-            store,
-            clock,
-            functions,
-            stop: CancellationToken::new(),
-            give_up: CancellationToken::new(),
-            entropy,
-            runner,
-            renewed_at_ms: AtomicI64::new(0),
-            leases_in_question: AtomicBool::new(false),
-            names,
-            live: Mutex::default(),
-            drivers: TaskTracker::new(),
-            scheduler: TaskTracker::new(),
-            look: Notify::new(),
-            own: Own::new(only_own),
-        }
-    }
-
-    /// What a task needs that only reads this store: no runner is known by it, and nothing runs.
-    pub(super) fn reading(store: Arc<dyn Store>) -> Self {
-        Self::new(Runtime::builder(store).only_own(), RunnerId::from_bits(0))
-    }
-
-    pub(super) fn insert(&self, live: Arc<Live>) {
-        if self.stop.is_cancelled() {
-            live.stopping.send_replace(true);
-        }
-        let mut all = self.lock();
-        // Two looks at the journal may have taken the task up one after the other, and whoever holds
-        // the older lease comes last.
-        if all.get(&live.lease.task).is_some_and(|newer| newer.lease.epoch > live.lease.epoch) {
-            live.halt(Halt::LeaseLost);
-        } else if let Some(former) = all.insert(live.lease.task, live) {
-            former.halt(Halt::LeaseLost);
-        }
-    }
-
-    /// Forgets the task, unless it lives on under a newer lease.
-    pub(super) fn remove(&self, lease: &Lease) {
-        let mut live = self.lock();
-        if live.get(&lease.task).is_some_and(|live| live.lease == *lease) {
-            live.remove(&lease.task);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Arc<Live>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn all_live(&self) -> Vec<Arc<Live>> {
-        self.lock().values().cloned().collect()
-    }
-
-    async fn renew(&self) -> Result<()> {
-        let now_ms = self.clock.now_ms();
-        let until_ms = now_ms.saturating_add_unsigned(limits::LEASE_MS);
-        let renewal = self.store.renew(self.runner, until_ms).await?;
-        self.renewed_at_ms.store(now_ms, Ordering::Relaxed);
-        if renewal == Renewal::Afresh {
-            self.leases_in_question.store(true, Ordering::Relaxed);
-        }
-        if self.leases_in_question.load(Ordering::Relaxed) {
-            self.let_go().await?;
-            self.leases_in_question.store(false, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Halts every task whose lease is not held any more: what it has under way is dropped now, and
-    /// not only when its outcome is refused.
-    async fn let_go(&self) -> Result<()> {
-        for live in self.all_live() {
-            let Lease { task, runner, epoch } = live.lease;
-            let found = self.store.task(task).await?;
-            if found.is_none_or(|found| (found.runner, found.epoch) != (Some(runner), epoch)) {
-                live.halt(Halt::LeaseLost);
-            }
-        }
-        Ok(())
-    }
-
-    /// Renews the leases where that is overdue: a process that was stopped for a while must not take
-    /// up tasks on leases that have run out.
-    async fn renew_if_overdue(&self) -> Result<()> {
-        let since_ms = self.clock.now_ms() - self.renewed_at_ms.load(Ordering::Relaxed);
-        if since_ms.unsigned_abs() > 2 * limits::LEASE_RENEW_MS {
-            self.renew().await?;
-        }
-        Ok(())
-    }
-
-    /// Renews the leases and removes what has expired.
-    async fn keep_house(self: Arc<Self>) {
-        const PURGED_AT_ONCE: usize = 100;
-        let mut renewals: u64 = 0;
-        let mut tick = tokio::time::interval(Duration::from_millis(limits::LEASE_RENEW_MS));
-        while self.stop.run_until_cancelled(tick.tick()).await.is_some() {
-            match self.renew().await {
-                Err(Error::Closed) => return,
-                Err(error) => warn!(%error, "cannot renew the leases"),
-                Ok(()) => {}
-            }
-            renewals += 1;
-            if renewals % (limits::PURGE_EVERY_MS / limits::LEASE_RENEW_MS) != 1 {
-                continue;
-            }
-            match self.store.purge(self.clock.now_ms(), PURGED_AT_ONCE).await {
-                Err(Error::Closed) => return,
-                Err(error) => warn!(%error, "cannot remove expired tasks"),
-                Ok(_) => {}
-            }
-        }
-    }
-
-    /// Takes up what is due, and tells live tasks of their signals, until the runtime stops.
-    async fn schedule(self: Arc<Self>) {
-        let mut changes = self.store.changes();
-        let retry = Duration::from_millis(limits::JOURNAL_RETRY_MS);
-        // Said once, and not every half second for as long as it lasts.
-        let mut told = false;
-        while !self.stop.is_cancelled() {
-            changes.mark_unchanged();
-            let next_due_ms = match self.look().await {
-                Ok(next_due_ms) => {
-                    told = false;
-                    next_due_ms
-                }
-                Err(Error::Closed) => return,
-                Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
-                        warn!(%error, "cannot look for due tasks");
-                    }
-                    tokio::time::sleep(retry).await;
-                    continue;
-                }
-            };
-            let due = async {
-                match next_due_ms {
-                    Some(at_ms) => self.clock.sleep_until(at_ms).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = self.look.notified() => {}
-                () = due => {}
-                () = tokio::time::sleep(Duration::from_millis(limits::LEASE_RENEW_MS)) => {}
-                changed = changes.changed() => if changed.is_err() { return },
-            }
-        }
-    }
-
-    /// One look at the journal. Returns when the next parked task is due, where there is a place
-    /// for it.
-    pub(super) async fn look(self: &Arc<Self>) -> Result<Option<i64>> {
-        for (task, count) in self.store.nudged(self.runner).await? {
-            if let Some(live) = self.lock().get(&task) {
-                live.nudges
-                    .send_if_modified(|known| count > std::mem::replace(known, count.max(*known)));
-            }
-        }
-        let places = limits::LIVE_TASKS.saturating_sub(self.drivers.len());
-        if places == 0 {
-            return Ok(None);
-        }
-        self.renew_if_overdue().await?;
-        let now_ms = self.clock.now_ms();
-        match self.own.only() {
-            None => {
-                for lease in self.store.claim(self.runner, &self.names, now_ms, places).await? {
-                    self.drive(lease);
-                }
-                self.store.next_due(&self.names).await
-            }
-            Some(own) => self.claim_own(own, now_ms).await,
-        }
-    }
-
-    /// Drives a task on the side. Every lease comes here at once: one that is dropped is held by
-    /// this process and run by nobody.
-    fn drive(self: &Arc<Self>, lease: Lease) {
-        let shared = Arc::clone(self);
-        self.own.begun(lease.task);
-        self.drivers.spawn(async move {
-            let driven = drive::drive(Arc::clone(&shared), lease);
-            shared.give_up.run_until_cancelled(driven).await;
-            shared.own.let_go(lease.task);
-            shared.look.notify_one();
-        });
-    }
-
-    async fn claim_own(self: &Arc<Self>, own: Vec<TaskId>, now_ms: i64) -> Result<Option<i64>> {
-        let mut next_due_ms = None;
-        for id in own {
-            match self.store.task(id).await? {
-                Some(task) if !task.status.is_ended() => match task.wake_at_ms {
-                    // A child that only others can run is theirs to claim.
-                    _ if !self.functions.contains_key(&task.function) => {}
-                    // A runner that died leaves its tasks without a time to wake at.
-                    None if task.runner == Some(self.runner) => {}
-                    Some(at_ms) if at_ms > now_ms => {
-                        next_due_ms = Some(next_due_ms.map_or(at_ms, |due: i64| due.min(at_ms)));
-                    }
-                    Some(_) | None if task.runner.is_some() || task.wake_at_ms.is_some() => {
-                        let lease = self.store.claim_one(self.runner, id, now_ms).await?;
-                        lease.into_iter().for_each(|lease| self.drive(lease));
-                    }
-                    _ => {}
-                },
-                _ => self.own.has_ended(id),
-            }
-        }
-        Ok(next_due_ms)
     }
 }

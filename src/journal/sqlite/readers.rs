@@ -1,8 +1,9 @@
 //! Reading, beside the writer and without waiting for it.
 //!
 //! A query runs on a blocking thread, in one read transaction: it sees one state of the journal, never
-//! half of a commit. One that only looks at a row runs where it is asked for: that takes
-//! microseconds, and to hand it to another thread takes longer. Connections are opened when they are first needed and kept.
+//! half of a commit. One that only looks at a row or two runs where it is asked for: that takes
+//! microseconds, and to hand it to another thread takes longer. Connections are opened when they are
+//! first needed, and kept.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +49,7 @@ impl Readers {
         }
     }
 
-    /// Runs a query of one statement that looks at a row, on this thread.
+    /// Runs a query of one statement that looks at a row or two, on this thread.
     pub(super) async fn glance<T>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, Fault>,
@@ -73,9 +74,10 @@ impl Readers {
 
     fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let connection = self.connection()?;
-        let snapshot = connection.unchecked_transaction()?;
-        let answer = query(&snapshot)?;
-        snapshot.commit()?;
+        // An error drops the connection, and the transaction with it.
+        connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+        let answer = query(&connection)?;
+        connection.prepare_cached("COMMIT")?.execute([])?;
         self.idle().push(connection);
         Ok(answer)
     }

@@ -142,6 +142,8 @@ fn try_open(path: &Path, flags: OpenFlags, options: &Options) -> Result<Connecti
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_millis(limits::JOURNAL_BUSY_MS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Without it, a statement that a partial index might serve is parsed anew for every value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 

@@ -253,12 +253,20 @@ impl Thread {
         if failed.is_some() {
             self.disconnect();
         }
-        // Whoever is answered may rely on it that the change is known.
-        if matches!(result, Ok(true)) {
-            self.changes.send_modify(|count| *count += 1);
+        let news = matches!(result, Ok(true));
+        // Whoever is answered may rely on it that the change is counted. Watchers are woken after
+        // that, or an answer would wait until they have looked around.
+        if news {
+            self.changes.send_if_modified(|count| {
+                *count += 1;
+                false
+            });
         }
         for call in group {
             call.answer(failed);
+        }
+        if news {
+            self.changes.send_modify(|_| {});
         }
         self.groups += 1;
         if self.groups >= LOG_CHECK_GROUPS

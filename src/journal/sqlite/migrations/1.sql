@@ -27,7 +27,8 @@ CREATE TABLE tasks (
 ) STRICT;
 
 CREATE INDEX tasks_due ON tasks (function, wake_at_ms) WHERE wake_at_ms IS NOT NULL;
-CREATE INDEX tasks_leased ON tasks (runner) WHERE runner IS NOT NULL;
+-- With the nudges, so that a runner of many tasks finds the few that have news.
+CREATE INDEX tasks_leased ON tasks (runner, nudges) WHERE runner IS NOT NULL;
 CREATE INDEX tasks_of_owner ON tasks (owner);
 -- How many tasks of an owner are under way is asked before each new one where there is a bound.
 CREATE INDEX tasks_under_way ON tasks (owner)

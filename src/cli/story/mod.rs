@@ -27,6 +27,7 @@ use relight::journal::{
 pub(super) use self::head::head;
 use self::page::{BELOW, Page, Told};
 pub(super) use self::page::{Manner, TIMES};
+pub(super) use self::shown::part;
 use self::shown::turn;
 use self::totals::Doing;
 pub(super) use self::totals::Totals;

@@ -58,7 +58,7 @@ pub(super) fn model_name(model: &str) -> &str {
 
 /// The last part of a step's key, without the number of a name that was asked for again:
 /// `turn-1/tool-1/approve#2` is an `approve`.
-pub(super) fn part(key: &str) -> &str {
+pub(in crate::cli) fn part(key: &str) -> &str {
     let last = key.rsplit('/').next().unwrap_or(key);
     last.split('#').next().unwrap_or(last)
 }

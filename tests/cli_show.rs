@@ -261,6 +261,18 @@ async fn children_are_told_in_their_place_and_drawn_below() {
             &format!("└─ reader  {}  completed", &child[..8]),
         ],
     );
+    // The whole of it has the child's story in it, further in.
+    let full = home.run(&["tasks", "show", "--full", &only(&home).await]).await.stdout;
+    has(
+        &full,
+        &[
+            "  turn-1/tool-1: reader  task ",
+            "    reader was called with\n",
+            "    turn 1  reader.yaml",
+            "      It is long.\n",
+            "  turn-1/tool-1: reader answered  ",
+        ],
+    );
     let shown = home.run(&["tasks", "show", &child]).await.stdout;
     has(&shown, &["called by task ", ", turn-1/tool-1\n", "It is long.\n", "completed\n"]);
 }

@@ -15,6 +15,9 @@ use super::story::{Manner, News, TIMES, Teller, beside, since};
 /// Plain appends are no change that a store must announce: it is looked at again now and then.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How much further in a task stands than the one that started it.
+const BELOW: usize = 4;
+
 /// Where the story goes.
 pub(super) enum Tells {
     /// Nowhere.
@@ -25,6 +28,8 @@ pub(super) enum Tells {
     Story {
         /// Texts, arguments and results are shown whole.
         whole: bool,
+        /// The tasks below are told of too, each where it was started.
+        below: bool,
     },
     /// To stdout, each event as a JSON object on a line.
     Events,
@@ -35,7 +40,10 @@ pub(super) struct Follower {
     task: TaskId,
     tells: Tells,
     teller: Teller,
+    /// From when on times are counted.
     began_at_ms: Option<i64>,
+    /// How much further in the story of a task below stands.
+    further: usize,
     /// What the task is at, below the lines of what it did. Drawn on a terminal only.
     spinner: Option<ProgressBar>,
     /// Puts the task's questions, where somebody is there to be asked.
@@ -47,14 +55,15 @@ pub(super) struct Follower {
 impl Follower {
     pub(super) fn new(task: TaskId, tells: Tells, asker: Option<Asker>, screen: &Screen) -> Self {
         let manner = match tells {
-            Tells::Story { whole } => Manner::beside(TIMES, screen.columns(), whole),
+            Tells::Story { whole, .. } => Manner::beside(TIMES, screen.columns(), whole),
             _ => Manner {
                 asks_beside: asker.is_some(),
                 ..Manner::beside(0, screen.note_columns(), false)
             },
         };
         let teller = Teller::new(task, manner);
-        Self { task, tells, teller, began_at_ms: None, spinner: None, asker, asks: false }
+        let (began_at_ms, further, spinner, asks) = (None, 0, None, false);
+        Self { task, tells, teller, began_at_ms, further, spinner, asker, asks }
     }
 
     /// What was told so far.
@@ -78,11 +87,24 @@ impl Follower {
                 screen.line(json!({"seq": seq, "atMs": at_ms, "event": event}));
             }
             self.say(&news, at_ms, screen);
+            if let (Some(child), Tells::Story { whole, below: true }) = (news.child, &self.tells) {
+                let mut child = self.below(child, *whole, screen);
+                Box::pin(child.catch_up(store, screen)).await?;
+            }
         }
         Ok(())
     }
 
-    fn say(&mut self, News { at_ms, lines }: &News, recorded_at_ms: i64, screen: &Screen) {
+    /// Tells of a task that the followed one has started, further in.
+    fn below(&self, child: TaskId, whole: bool, screen: &Screen) -> Self {
+        let tells = Tells::Story { whole, below: true };
+        let (further, began_at_ms) = (self.further + BELOW, self.began_at_ms);
+        let teller = Teller::new(child, Manner::beside(TIMES + further, screen.columns(), whole));
+        let (spinner, asker, asks) = (None, None, false);
+        Self { task: child, tells, teller, further, began_at_ms, spinner, asker, asks }
+    }
+
+    fn say(&mut self, News { at_ms, lines, .. }: &News, recorded_at_ms: i64, screen: &Screen) {
         let began_at_ms = *self.began_at_ms.get_or_insert(recorded_at_ms);
         match self.tells {
             Tells::Nothing | Tells::Events => {}
@@ -98,7 +120,9 @@ impl Follower {
                 for line in lines {
                     // The time stands by the first line that says something.
                     let time = if line.is_empty() { None } else { time.take() };
-                    screen.line(beside(TIMES, &time.unwrap_or_default(), line));
+                    let time = time.unwrap_or_default();
+                    let indent = if line.is_empty() { 0 } else { self.further };
+                    screen.line(beside(TIMES, &time, &format!("{:indent$}{line}", "")));
                 }
             }
         }

@@ -6,7 +6,7 @@
 mod safe;
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 
 use anstyle::{AnsiColor, Style};
 use terminal_size::{Width, terminal_size_of};
@@ -71,6 +71,22 @@ impl Screen {
     pub(super) fn error(&self, error: &dyn std::error::Error) {
         let style = AnsiColor::Red.on_default().bold();
         self.note(format!("{style}relight:{style:#} {error}"));
+    }
+}
+
+/// Where the log goes: to stderr, and as safely as all else. Lines come in one piece each.
+#[derive(Debug)]
+pub(super) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        stderr().write_all(safe::guarded(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        stderr().flush()
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-/// The styles that relight uses itself, as they stand between `ESC [` and `m`. None hides text.
-const STYLES: [&str; 8] = ["0", "1", "2", "31", "32", "33", "34", "39"];
+/// The styles that relight and its log use, as they stand between `ESC [` and `m`. None hides text.
+const STYLES: [&str; 10] = ["0", "1", "2", "3", "31", "32", "33", "34", "35", "39"];
 
 /// The colours of tables: `38;5;` and one of these.
 const TABLE_COLOURS: std::ops::RangeInclusive<u8> = 1..=7;

@@ -64,6 +64,8 @@ pub(super) struct News {
     pub(super) at_ms: Option<i64>,
     /// Empty where it says nothing by itself.
     pub(super) lines: Vec<String>,
+    /// The task that was started by it.
+    pub(super) child: Option<TaskId>,
 }
 
 impl Teller {
@@ -120,7 +122,13 @@ impl Teller {
         {
             lines.insert(0, String::new());
         }
-        Ok(News { at_ms: at, lines })
+        let child = match &event {
+            Event::StepStarted { key, kind: StepKind::Child, .. } if !self.taken_over => {
+                Some(child_id(self.task, key))
+            }
+            _ => None,
+        };
+        Ok(News { at_ms: at, lines, child })
     }
 
     /// What is known after what was told.
@@ -140,8 +148,10 @@ impl Teller {
     /// at.
     pub(super) fn under_way(&self) -> impl Iterator<Item = (i64, String)> {
         let open = self.history.steps().filter(|(_, step)| !step.state.is_finished());
-        open.map(|(key, step)| {
+        let ended = self.history.end().is_some();
+        open.map(move |(key, step)| {
             let what = match (step.kind, &step.state) {
+                _ if ended => "came to no end".to_owned(),
                 (StepKind::Question, _) => "waits for an answer (relight tasks answer)".to_owned(),
                 (StepKind::Timer, _) => "sleeps".to_owned(),
                 (StepKind::Child, _) => {
@@ -208,7 +218,10 @@ impl Teller {
                 page.note(Red, "stopped:");
                 page.block(BELOW, "", &failure.message, Some(Red));
             }
-            Event::TaskCancelled { message } => page.note_text(Yellow, "ended", message),
+            Event::TaskCancelled { message } => {
+                page.note(Yellow, "ended:");
+                page.at_length("", message, Some(Yellow));
+            }
         }
     }
 

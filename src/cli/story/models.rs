@@ -77,9 +77,9 @@ impl Teller {
             Finish::Length => self.cut_short("it ran into the bound on its output", page),
             Finish::Filtered => self.cut_short("the provider withheld the reply", page),
         }
-        if let Some(served) =
-            reply.model.as_deref().filter(|served| page.whole() && *served != model)
-        {
+        let asked = Shown::of(&self.history, key).model;
+        let served = reply.model.as_deref().filter(|served| !asked.ends_with(served));
+        if let Some(served) = served.filter(|_| page.whole()) {
             page.below("", &format!("(served by {served})"), None);
         }
         for (n, call) in reply.calls.iter().enumerate() {

@@ -94,9 +94,13 @@ pub(super) fn duration(ms: i64) -> String {
     if ms < 1_000 {
         return format!("{} ms", ms.max(0));
     }
-    let seconds = ms / 1_000;
+    if ms < 60_000 {
+        return format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+    }
+    // A wait for a week is told a moment after it began.
+    let seconds = (ms + 500) / 1_000;
     match UNITS.iter().find(|(length, ..)| seconds >= *length) {
-        None => format!("{seconds}.{} s", ms % 1_000 / 100),
+        None => format!("{seconds} s"),
         Some((length, unit, smaller, smaller_unit)) => {
             let rest = seconds % length / smaller;
             let rest = if rest == 0 { String::new() } else { format!(" {rest} {smaller_unit}") };
@@ -180,6 +184,7 @@ mod tests {
             (60_000, "1 min"),
             (200_000, "3 min 20 s"),
             (7_500_000, "2 h 5 min"),
+            (7 * 86_400_000 - 2, "7 d"),
             (9 * 86_400_000 + 4 * 3_600_000, "9 d 4 h"),
         ] {
             assert_eq!(duration(ms), words);

@@ -19,7 +19,7 @@ use super::tree::Tree;
 pub(in crate::cli) struct Args {
     /// The task's id, or as much of it as is needed
     task: String,
-    /// Show texts, arguments and results whole, and the system prompt
+    /// Show texts, arguments and results whole, the system prompt, and the tasks below
     #[arg(long)]
     full: bool,
     /// Go on until the task has ended, and exit as `tasks watch` does
@@ -47,7 +47,7 @@ pub(super) async fn show(
     }
     let tells = match args.json {
         true => Tells::Events,
-        false => Tells::Story { whole: args.full },
+        false => Tells::Story { whole: args.full, below: args.full && !args.follow },
     };
     let asker = || Asker::new(id, answer_command(id, settings), false);
     let asker = (args.follow && !args.json).then(asker);

@@ -116,7 +116,7 @@ async fn a_crash_and_what_it_cost_are_part_of_the_story() {
     server.kill().await;
 
     let cut = home.run(&["tasks", "show", &task]).await;
-    has(&cut.stdout, &["working", "turn-1/tool-2: under way\n", "1 turn, "]);
+    has(&cut.stdout, &["working", "turn-1/tool-2: under way\n", "1 turn, ", " so far, "]);
     home.let_go();
     assert_eq!(home.run(&["run", "--resume", &task]).await.code, 0);
     let shown = home.run(&["tasks", "show", &task]).await.stdout;

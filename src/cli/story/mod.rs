@@ -136,11 +136,9 @@ impl Teller {
         &self.history
     }
 
-    /// What the run came to by this time (Unix milliseconds).
-    pub(super) fn totals(&mut self, now_ms: i64) -> &Totals {
-        if self.history.end().is_none() {
-            self.totals.pass(now_ms);
-        }
+    /// What the run came to by this time (Unix milliseconds), at which somebody runs it or nobody does.
+    pub(super) fn totals(&mut self, now_ms: i64, is_run: bool) -> &Totals {
+        self.totals.until(now_ms, is_run);
         &self.totals
     }
 

@@ -34,6 +34,7 @@ pub(in crate::cli) struct Totals {
     restarts: u64,
     from_journal: u64,
     began_at_ms: i64,
+    ended: bool,
     /// When what follows began.
     since_ms: i64,
     /// The steps without an outcome, and whether each only waits.
@@ -108,7 +109,8 @@ impl Totals {
             }
             _ => {}
         }
-        self.doing = if event.end().is_some() || self.open.is_empty() {
+        self.ended = event.end().is_some();
+        self.doing = if self.ended || self.open.is_empty() {
             Doing::Nothing
         } else if self.open.values().all(|waits| *waits) {
             Doing::Wait
@@ -117,8 +119,17 @@ impl Totals {
         };
     }
 
-    /// Takes in that time went by.
-    pub(super) fn pass(&mut self, now_ms: i64) {
+    /// Takes in that it is now so late. What nobody runs is not worked at.
+    pub(super) fn until(&mut self, now_ms: i64, is_run: bool) {
+        if self.doing == Doing::Work && !is_run {
+            self.doing = Doing::Nothing;
+        }
+        if !self.ended {
+            self.pass(now_ms);
+        }
+    }
+
+    fn pass(&mut self, now_ms: i64) {
         let passed_ms = now_ms.saturating_sub(self.since_ms).max(0);
         match self.doing {
             Doing::Nothing => {}
@@ -198,7 +209,10 @@ impl Totals {
             did.push(format!("{children} ({tokens} tokens{paid})"));
         }
         let took_ms = self.since_ms.saturating_sub(self.began_at_ms);
-        let mut took = vec![format!("took {}", duration(took_ms))];
+        let mut took = vec![match self.ended {
+            true => format!("took {}", duration(took_ms)),
+            false => format!("{} so far", duration(took_ms)),
+        }];
         took.push(format!("{} of it at work", duration(self.worked_ms)));
         if self.waited_ms > 0 {
             took.push(format!("{} waiting", duration(self.waited_ms)));

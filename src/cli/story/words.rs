@@ -89,8 +89,6 @@ pub(super) fn text(text: &str, whole: bool) -> String {
 
 /// `340 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`, `9 d 4 h`.
 pub(super) fn duration(ms: i64) -> String {
-    const UNITS: [(i64, &str, i64, &str); 3] =
-        [(86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")];
     if ms < 1_000 {
         return format!("{} ms", ms.max(0));
     }
@@ -99,14 +97,14 @@ pub(super) fn duration(ms: i64) -> String {
     }
     // A wait for a week is told a moment after it began.
     let seconds = (ms + 500) / 1_000;
-    match UNITS.iter().find(|(length, ..)| seconds >= *length) {
-        None => format!("{seconds} s"),
-        Some((length, unit, smaller, smaller_unit)) => {
-            let rest = seconds % length / smaller;
-            let rest = if rest == 0 { String::new() } else { format!(" {rest} {smaller_unit}") };
-            format!("{} {unit}{rest}", seconds / length)
-        }
-    }
+    let (length, unit, smaller, smaller_unit) = match seconds {
+        86_400.. => (86_400, "d", 3_600, "h"),
+        3_600.. => (3_600, "h", 60, "min"),
+        _ => (60, "min", 1, "s"),
+    };
+    let rest = seconds % length / smaller;
+    let rest = if rest == 0 { String::new() } else { format!(" {rest} {smaller_unit}") };
+    format!("{} {unit}{rest}", seconds / length)
 }
 
 /// How long after the one time the other is, for a [`beside`].

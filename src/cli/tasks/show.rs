@@ -89,7 +89,7 @@ async fn foot(
         screen.line(beside(TIMES, &time, &line));
     }
     screen.line("");
-    for line in teller.totals(SystemClock.now_ms()).lines() {
+    for line in teller.totals(SystemClock.now_ms(), task.runner.is_some()).lines() {
         screen.line(line);
     }
     let children = Tree::below(store, task.id).await?;
@@ -120,6 +120,6 @@ async fn as_json(task: &Task, store: &dyn Store, screen: &Screen) -> Result<Valu
     let children: Vec<_> = children.iter().map(Tree::json).collect();
     let mut follower = Follower::new(task.id, Tells::Nothing, None, screen);
     follower.catch_up(store, screen).await?;
-    let totals = follower.teller().totals(SystemClock.now_ms()).json();
+    let totals = follower.teller().totals(SystemClock.now_ms(), task.runner.is_some()).json();
     Ok(json!({"task": task_json(task), "totals": totals, "events": events, "children": children}))
 }

@@ -13,12 +13,12 @@ peers: interop conformance
 # Clients and a tool server from npm, over both transports and across kills.
 interop:
 	cargo build --locked --example conformance
-	cargo test --locked --test interop --test everything -- --ignored
+	cargo test --locked --test interop -- --ignored clients:: everything::
 
 # MCP's official conformance suite, every check of it required.
 conformance:
 	cargo build --locked --example conformance
-	cargo test --locked --test mcp_conformance -- --ignored --nocapture --test-threads=1
+	cargo test --locked --test interop -- --ignored --nocapture --test-threads=1 conformance::
 
 lint:
 	cargo fmt --check

@@ -1,5 +1,5 @@
 //! The tools that MCP's official conformance suite calls, as durable functions over HTTP, or over
-//! stdio for the clients of `tests/interop.rs`.
+//! stdio for the clients of `tests/interop/`.
 //!
 //! ```text
 //! cargo run --example conformance -- --listen 127.0.0.1:8377 conformance.db

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! durable ── Store ──┬── sqlite   one file, WAL, one writer thread
-//!                    └── (yours)  must pass tests/store_conformance.rs
+//!                    └── (yours)  must pass tests/journal/store.rs
 //! ```
 //!
 //! This room knows nothing of agents, models or MCP. SQL is here and nowhere else.

@@ -1,7 +1,7 @@
 //! The contract of a store.
 //!
 //! Nothing above this room may assume one file or one process: several processes share a journal,
-//! and each sees the other's tasks. `tests/store_conformance.rs` is the contract as a suite; a new
+//! and each sees the other's tasks. `tests/journal/store.rs` is the contract as a suite; a new
 //! store is put under it and nowhere else.
 
 use async_trait::async_trait;

@@ -20,3 +20,6 @@ pub use task_client::{Error as TaskClientError, TaskClient, View as TaskView};
 /// The key in a `tools/call` request's `_meta` that stays the same on every attempt of the call. A
 /// tool that honours it answers a repeated call as it did the first one, and takes no second effect.
 pub const IDEMPOTENCY_KEY: &str = "relight/idempotencyKey";
+
+/// The key in `_meta` that says which task a message belongs to, in the Tasks of protocol 2025-11-25.
+const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";

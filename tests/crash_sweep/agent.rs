@@ -2,21 +2,17 @@
 //! once.
 
 use std::collections::HashSet;
-use std::fs;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use relight::agent::models::{ModelsConfig, Registry};
 use relight::agent::{
-    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Model, Models, OpenModel, Outcome,
-    Pinned, Prices, RemoteTask, Request, Servers, TaskDialect, TaskNews, Tool, ToolOutput, Toolbox,
+    Called, Invocation, RemoteTask, Servers, TaskDialect, TaskNews, Tool, Toolbox,
 };
 use relight::durable::{Builder, Look, StartTask};
 use relight::journal::{Effect, Failure, Payload, TaskId};
 
-use crate::power::Site;
+use crate::parts::{agents, answered, says, scripts, task, tool};
 use crate::scratch::Scratch;
-use crate::sweep::{Program, sweep};
+use crate::sweep::{Program, effects, sweep};
 use crate::world::{Hand, World};
 
 const AGENT: &str = "---
@@ -50,22 +46,13 @@ impl Toolbox for FakeToolbox {
     async fn list(&self, servers: &Servers) -> Result<Vec<Tool>, Failure> {
         self.0.look("tools").await;
         let server = servers.keys().next().unwrap();
-        let tool = |(name, effect): (&str, Effect)| Tool {
-            server: server.clone(),
-            name: name.to_owned(),
-            description: None,
-            input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
-            effect,
-            destructive_hint: None,
-            as_task: false,
-        };
         let tools = [
             ("look_up", Effect::Pure),
             ("reserve", Effect::Idempotent),
             ("charge", Effect::Once),
             ("ship", Effect::Once),
         ];
-        Ok(tools.map(tool).into())
+        Ok(tools.map(|(name, effect)| tool(server, name, effect)).into())
     }
 
     async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
@@ -81,8 +68,7 @@ impl Toolbox for FakeToolbox {
             };
             return Ok(Called::Task { task });
         }
-        let text = format!("{} done", call.tool);
-        Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }))
+        answered(format!("{} done", call.tool))
     }
 
     async fn look(
@@ -92,27 +78,7 @@ impl Toolbox for FakeToolbox {
         _: &[String],
     ) -> Result<Look<TaskNews>, Failure> {
         self.0.look(&task.id).await;
-        let output = ToolOutput { text: "ship done".to_owned(), ..ToolOutput::default() };
-        Ok(Look::Done(TaskNews::Output(output)))
-    }
-}
-
-/// The scripted model, with every call of it in the ledger.
-pub(crate) struct Metered<M>(pub(crate) M, pub(crate) Hand);
-
-impl Models for Metered<Registry> {
-    fn open(&self, model: &str) -> Result<OpenModel, Failure> {
-        let OpenModel { provider, name } = self.0.open(model)?;
-        Ok(OpenModel { provider: Arc::new(Metered(provider, self.1.clone())), name })
-    }
-}
-
-#[async_trait]
-impl Model for Metered<Arc<dyn Model>> {
-    async fn call(&self, request: &Request) -> Result<Outcome, Failure> {
-        let outcome = self.0.call(request).await?;
-        self.1.effect(&request.idempotency_key).await;
-        Ok(outcome)
+        Ok(Look::Done(TaskNews::Output(says("ship done"))))
     }
 }
 
@@ -120,24 +86,12 @@ struct Shop;
 
 impl Program for Shop {
     fn register(&self, builder: Builder, hand: Hand, scratch: &Scratch) -> Builder {
-        fs::write(scratch.dir().join("replies.yaml"), REPLIES).unwrap();
-        let config =
-            ModelsConfig { script_dir: scratch.dir().to_owned(), ..ModelsConfig::default() };
-        let models = Metered(Registry::new(config), hand.clone());
-        let agents = AgentLoop::new(Arc::new(models), Arc::new(FakeToolbox(hand)));
-        builder.register(AGENT_FUNCTION, Arc::new(agents))
+        let models = scripts(scratch, hand.clone(), &[("replies.yaml", REPLIES)]);
+        agents(builder, models, FakeToolbox(hand))
     }
 
     fn start(&self) -> StartTask {
-        let agent = Definition::parse("shop.md", AGENT).unwrap();
-        let pinned = Pinned::new(agent, Vec::new(), &Prices::default());
-        let mut start = pinned.start(Payload::of(&serde_json::json!({"task": "a hat"})).unwrap());
-        start.idempotency_key = Some("a hat".to_owned());
-        start
-    }
-
-    fn children(&self) -> usize {
-        0
+        task(&[AGENT], "a hat")
     }
 
     fn judge(&self, answer: &Payload, task: TaskId, in_doubt: &HashSet<String>, world: &World) {
@@ -164,9 +118,6 @@ impl Program for Shop {
 
 #[test]
 fn an_agent_survives_a_crash_at_every_site() {
-    let sites = sweep(&Shop);
-    let effects = sites.iter().filter(|site| matches!(site, Site::AfterEffect(_))).count();
-    println!("{} sites, {effects} effects", sites.len());
     // Three model calls and four tool calls.
-    assert_eq!(effects, 7);
+    assert_eq!(effects(&sweep(&Shop)), 7);
 }

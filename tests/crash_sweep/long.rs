@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use relight::agent::{
-    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Message, Model, Models, OpenModel,
-    Outcome, Pinned, Prices, Reply, Request, Servers, Tool, ToolCall, ToolOutput, Toolbox,
+    Called, Invocation, Message, Model, Models, OpenModel, Outcome, Reply, Request, Servers, Tool,
+    ToolCall, Toolbox,
 };
 use relight::durable::{Builder, StartTask};
 use relight::journal::{Effect, Failure, Payload, TaskId};
 use serde_json::{Value, json};
 
-use crate::power::Site;
+use crate::parts::{agents, answered, task, tool};
 use crate::scratch::Scratch;
-use crate::sweep::{Program, sweep};
+use crate::sweep::{Program, effects, sweep};
 use crate::world::{Hand, World};
 
 const AGENT: &str = "---
@@ -43,22 +43,13 @@ struct Shelf(Hand);
 impl Toolbox for Shelf {
     async fn list(&self, servers: &Servers) -> Result<Vec<Tool>, Failure> {
         let server = servers.keys().next().unwrap();
-        let tool = |(name, effect): (&str, Effect)| Tool {
-            server: server.clone(),
-            name: name.to_owned(),
-            description: None,
-            input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
-            effect,
-            destructive_hint: None,
-            as_task: false,
-        };
-        Ok([("open", Effect::Pure), ("charge", Effect::Once)].map(tool).into())
+        let tools = [("open", Effect::Pure), ("charge", Effect::Once)];
+        Ok(tools.map(|(name, effect)| tool(server, name, effect)).into())
     }
 
     async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
         self.0.effect(call.idempotency_key).await;
-        let text = if call.tool == "open" { book() } else { "charged".to_owned() };
-        Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }))
+        answered(if call.tool == "open" { book() } else { "charged".to_owned() })
     }
 }
 
@@ -138,21 +129,11 @@ struct Reader(Server);
 
 impl Program for Reader {
     fn register(&self, builder: Builder, hand: Hand, _scratch: &Scratch) -> Builder {
-        let models = Worker(self.0.clone(), hand.clone());
-        let agents = AgentLoop::new(Arc::new(models), Arc::new(Shelf(hand)));
-        builder.register(AGENT_FUNCTION, Arc::new(agents))
+        agents(builder, Worker(self.0.clone(), hand.clone()), Shelf(hand))
     }
 
     fn start(&self) -> StartTask {
-        let agent = Definition::parse("reader.md", AGENT).unwrap();
-        let pinned = Pinned::new(agent, Vec::new(), &Prices::default());
-        let mut start = pinned.start(Payload::of(&json!({"task": "a book"})).unwrap());
-        start.idempotency_key = Some("a book".to_owned());
-        start
-    }
-
-    fn children(&self) -> usize {
-        0
+        task(&[AGENT], "a book")
     }
 
     fn judge(&self, answer: &Payload, _: TaskId, _: &HashSet<String>, _: &World) {
@@ -163,9 +144,6 @@ impl Program for Reader {
 
 #[test]
 fn a_long_run_in_the_background_survives_a_crash_at_every_site() {
-    let sites = sweep(&Reader::default());
-    let effects = sites.iter().filter(|site| matches!(site, Site::AfterEffect(_))).count();
-    println!("{} sites, {effects} effects", sites.len());
     // Four turns and a summary, and two tool calls.
-    assert_eq!(effects, 7);
+    assert_eq!(effects(&sweep(&Reader::default())), 7);
 }

@@ -30,6 +30,7 @@ mod agent;
 mod function;
 mod life;
 mod long;
+mod parts;
 mod people;
 mod power;
 mod random;

@@ -2,23 +2,16 @@
 //! a check tool and one by a person who looked. Whatever dies where, each effect takes place once.
 
 use std::collections::HashSet;
-use std::fs;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use relight::agent::models::{ModelsConfig, Registry};
-use relight::agent::{
-    AGENT_FUNCTION, AgentLoop, Called, Definition, Invocation, Pinned, Prices, Servers, Tool,
-    ToolOutput, Toolbox,
-};
+use relight::agent::{Called, Invocation, Servers, Tool, Toolbox};
 use relight::durable::{Builder, StartTask};
 use relight::journal::{Effect, Failure, Payload, TaskId};
 use serde_json::{Value, json};
 
-use crate::agent::Metered;
-use crate::power::Site;
+use crate::parts::{agents, answered, scripts, task, tool};
 use crate::scratch::Scratch;
-use crate::sweep::{Program, sweep};
+use crate::sweep::{Program, effects, sweep};
 use crate::world::{Hand, World};
 
 const AGENT: &str = "---
@@ -48,16 +41,7 @@ struct FakeToolbox(Hand);
 #[async_trait]
 impl Toolbox for FakeToolbox {
     async fn list(&self, _: &Servers) -> Result<Vec<Tool>, Failure> {
-        let tool = |name: &str| Tool {
-            server: "shop".to_owned(),
-            name: name.to_owned(),
-            description: None,
-            input_schema: Payload::from_json(r#"{"type":"object"}"#.to_owned()).unwrap(),
-            effect: Effect::Once,
-            destructive_hint: None,
-            as_task: false,
-        };
-        Ok(["charge", "ship", "find"].map(tool).into())
+        Ok(["charge", "ship", "find"].map(|name| tool("shop", name, Effect::Once)).into())
     }
 
     async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure> {
@@ -65,12 +49,11 @@ impl Toolbox for FakeToolbox {
         if tool == "find" {
             self.0.look("find").await;
             let happened = self.0.world.effects().contains_key(key);
-            let text = json!({"happened": happened, "result": "charge done"}).to_string();
-            return Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }));
+            let found = json!({"happened": happened, "result": "charge done"});
+            return answered(found.to_string());
         }
         self.0.effect(key).await;
-        let text = format!("{tool} done");
-        Ok(Called::Output(ToolOutput { text, ..ToolOutput::default() }))
+        answered(format!("{tool} done"))
     }
 }
 
@@ -78,24 +61,12 @@ struct Shop;
 
 impl Program for Shop {
     fn register(&self, builder: Builder, hand: Hand, scratch: &Scratch) -> Builder {
-        fs::write(scratch.dir().join("replies.yaml"), REPLIES).unwrap();
-        let config =
-            ModelsConfig { script_dir: scratch.dir().to_owned(), ..ModelsConfig::default() };
-        let models = Metered(Registry::new(config), hand.clone());
-        let agents = AgentLoop::new(Arc::new(models), Arc::new(FakeToolbox(hand)));
-        builder.register(AGENT_FUNCTION, Arc::new(agents))
+        let models = scripts(scratch, hand.clone(), &[("replies.yaml", REPLIES)]);
+        agents(builder, models, FakeToolbox(hand))
     }
 
     fn start(&self) -> StartTask {
-        let agent = Definition::parse("shop.md", AGENT).unwrap();
-        let pinned = Pinned::new(agent, Vec::new(), &Prices::default());
-        let mut start = pinned.start(Payload::of(&json!({"task": "a hat"})).unwrap());
-        start.idempotency_key = Some("a hat".to_owned());
-        start
-    }
-
-    fn children(&self) -> usize {
-        0
+        task(&[AGENT], "a hat")
     }
 
     fn answer(&self, task: TaskId, key: &str, world: &World) -> Value {
@@ -124,9 +95,6 @@ impl Program for Shop {
 
 #[test]
 fn an_agent_that_asks_people_survives_a_crash_at_every_site() {
-    let sites = sweep(&Shop);
-    let effects = sites.iter().filter(|site| matches!(site, Site::AfterEffect(_))).count();
-    println!("{} sites, {effects} effects", sites.len());
     // Three model calls and two tool calls.
-    assert_eq!(effects, 5);
+    assert_eq!(effects(&sweep(&Shop)), 5);
 }

@@ -33,7 +33,9 @@ pub(crate) trait Program: Sync {
     fn start(&self) -> StartTask;
 
     /// How many tasks it starts.
-    fn children(&self) -> usize;
+    fn children(&self) -> usize {
+        0
+    }
 
     /// What a person answers to a question, as an `ElicitResult`: somebody who looks at the world.
     fn answer(&self, _: TaskId, key: &str, _: &World) -> Value {
@@ -66,6 +68,14 @@ pub(crate) fn sweep(program: &impl Program) -> Vec<Site> {
     let wrongs = wrongs.into_inner().unwrap();
     assert!(wrongs.is_empty(), "crashes at these sites went wrong:\n{}", wrongs.join("\n"));
     sites
+}
+
+/// How many of the sites are effects.
+#[expect(clippy::print_stdout, reason = "the counts are for people to see")]
+pub(crate) fn effects(sites: &[Site]) -> usize {
+    let effects = sites.iter().filter(|site| matches!(site, Site::AfterEffect(_))).count();
+    println!("{} sites, {effects} effects", sites.len());
+    effects
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {

@@ -1,18 +1,14 @@
 //! An agent that calls two others side by side, on one budget: each of them has a card to charge.
 
 use std::collections::HashSet;
-use std::fs;
-use std::sync::Arc;
 
-use relight::agent::models::{ModelsConfig, Registry};
-use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Pinned, Prices};
 use relight::durable::{Builder, StartTask};
 use relight::journal::{Payload, TaskId};
 
-use crate::agent::{FakeToolbox, Metered};
-use crate::power::Site;
+use crate::agent::FakeToolbox;
+use crate::parts::{agents, scripts, task};
 use crate::scratch::Scratch;
-use crate::sweep::{Program, sweep};
+use crate::sweep::{Program, effects, sweep};
 use crate::world::{Hand, World};
 
 const LEAD: &str = "---
@@ -54,21 +50,13 @@ struct Team;
 
 impl Program for Team {
     fn register(&self, builder: Builder, hand: Hand, scratch: &Scratch) -> Builder {
-        fs::write(scratch.dir().join("lead.yaml"), LEAD_REPLIES).unwrap();
-        fs::write(scratch.dir().join("clerk.yaml"), CLERK_REPLIES).unwrap();
-        let config =
-            ModelsConfig { script_dir: scratch.dir().to_owned(), ..ModelsConfig::default() };
-        let models = Metered(Registry::new(config), hand.clone());
-        let agents = AgentLoop::new(Arc::new(models), Arc::new(FakeToolbox(hand)));
-        builder.register(AGENT_FUNCTION, Arc::new(agents))
+        let replies = [("lead.yaml", LEAD_REPLIES), ("clerk.yaml", CLERK_REPLIES)];
+        let models = scripts(scratch, hand.clone(), &replies);
+        agents(builder, models, FakeToolbox(hand))
     }
 
     fn start(&self) -> StartTask {
-        let [lead, clerk] = [LEAD, CLERK].map(|text| Definition::parse("agent.md", text).unwrap());
-        let pinned = Pinned::new(lead, vec![clerk], &Prices::default());
-        let mut start = pinned.start(Payload::of(&serde_json::json!({"task": "both"})).unwrap());
-        start.idempotency_key = Some("both".to_owned());
-        start
+        task(&[LEAD, CLERK], "both")
     }
 
     fn children(&self) -> usize {
@@ -92,9 +80,6 @@ impl Program for Team {
 
 #[test]
 fn agents_that_call_agents_survive_a_crash_at_every_site() {
-    let sites = sweep(&Team);
-    let effects = sites.iter().filter(|site| matches!(site, Site::AfterEffect(_))).count();
-    println!("{} sites, {effects} effects", sites.len());
     // Two model calls of each of the three, and two charges.
-    assert_eq!(effects, 8);
+    assert_eq!(effects(&sweep(&Team)), 8);
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::message::{Sent, sent};
 use crate::oracle::{Owed, is_request};
-use crate::site::Web;
+use crate::web::Web;
 use crate::{PATIENCE, Target, check, tokio};
 
 const CASES: u32 = 256;

@@ -13,16 +13,17 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../support/client.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod client;
 mod http;
 mod message;
 mod oracle;
-#[path = "../support/site.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod site;
 mod stdio;
+
+#[path = "../support/client.rs"]
+mod client;
+#[path = "../support/web.rs"]
+mod web;
+#[path = "../support/wire.rs"]
+mod wire;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,10 +33,9 @@ use std::time::Duration;
 use client::Host;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use relight::durable::{Context, Runtime, StartTask};
-use relight::journal::sqlite::Sqlite;
-use relight::journal::{End, Filter, Payload, Store, TaskId};
-use relight::mcp::server::{Options, Server};
+use relight::durable::{Builder, Context, StartTask};
+use relight::journal::{End, Filter, Payload, TaskId};
+use relight::mcp::server::Options;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -61,7 +61,6 @@ struct Target {
 
 impl Target {
     async fn open(directory: &Path) -> Self {
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.join("journal.db")).unwrap());
         let let_go = Arc::new(Semaphore::new(0));
         let gate = Arc::clone(&let_go);
         let stand = move |ctx: Context, _: Value| {
@@ -77,19 +76,16 @@ impl Target {
                 ctx.pure("stand").run(stood).await
             }
         };
-        let runtime = Host::functions(Runtime::builder(Arc::clone(&store)))
-            .function("stand", stand)
-            .start()
-            .await
-            .unwrap();
         let options = Options { plain_wait_ms: 1_000, ..Options::default() };
-        let server = Server::new(runtime.clone(), Host::tools(), options).unwrap();
+        let functions = |builder: Builder| builder.function("stand", stand);
+        let host = Host::with(directory, functions, Vec::new(), options).await;
+        let runtime = &host.runtime;
         let standing =
             runtime.start(StartTask::new("stand", "stand", Payload::null())).await.unwrap();
         let greet = Payload::of(&json!({"name": "Ann"})).unwrap();
         let ended = runtime.start(StartTask::new("greet", "greet", greet)).await.unwrap();
         runtime.wait(ended).await.unwrap();
-        Self { host: Host { store, runtime, server }, ended, standing, let_go }
+        Self { host, ended, standing, let_go }
     }
 
     /// Lets the standing task go, and waits for it and for every task that a message has started.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
-use crate::client::{tasks_declared, with_meta};
+use crate::wire::{tasks_declared, with_meta};
 
 /// One thing that a client sends.
 #[derive(Debug, Clone)]

@@ -1,28 +1,18 @@
 //! A server in this process whose tools ask people.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use relight::durable::{Answer, Context, Question, Runtime};
-use relight::journal::sqlite::Sqlite;
-use relight::journal::{Failure, Payload, Store};
-use relight::mcp::server::{Options, Server};
+use relight::durable::{Answer, Context, Question};
+use relight::journal::{Failure, Payload};
+use relight::mcp::server::Options;
 use serde_json::{Value, json};
 
 use crate::client::{Host, tool};
 
 /// The fixtures of [`Host`], and `confirm`, which asks one question.
 pub(crate) async fn open(directory: &Path, options: Options) -> Host {
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.join("journal.db")).unwrap());
-    let runtime = Host::functions(Runtime::builder(Arc::clone(&store)))
-        .function("confirm", confirm)
-        .start()
-        .await
-        .unwrap();
-    let mut tools = Host::tools();
-    tools.push(tool("confirm", json!({"type": "object"})));
-    let server = Server::new(runtime.clone(), tools, options).unwrap();
-    Host { store, runtime, server }
+    let tools = vec![tool("confirm", json!({"type": "object"}))];
+    Host::with(directory, |builder| builder.function("confirm", confirm), tools, options).await
 }
 
 async fn confirm(ctx: Context, _input: Value) -> Result<String, Failure> {

@@ -1,5 +1,7 @@
 //! An authorization server as far as its tokens go: it signs them, and publishes its keys over HTTP.
 
+#![allow(dead_code, reason = "each suite uses its part")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,6 @@
 //! A server in this process, and clients on it that are nothing but lines of JSON.
 
-#[path = "wire.rs"]
-pub(crate) mod wire;
+#![allow(dead_code, reason = "each suite uses its part")]
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -16,9 +15,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use wire::Wire;
-#[allow(unused_imports, reason = "each test file uses its part")]
-pub(crate) use wire::{tasks_declared, with_meta};
+
+use super::wire::Wire;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,18 +29,27 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) async fn open(directory: &Path) -> Self {
+        Self::with(directory, |builder| builder, Vec::new(), Options::default()).await
+    }
+
+    /// The fixtures, and what a test has besides.
+    pub(crate) async fn with(
+        directory: &Path,
+        functions: impl FnOnce(Builder) -> Builder,
+        more: Vec<Served>,
+        options: Options,
+    ) -> Self {
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&directory.join("journal.db")).unwrap());
-        let runtime = Self::functions(Runtime::builder(Arc::clone(&store))).start().await.unwrap();
-        let server = Server::new(runtime.clone(), Self::tools(), Options::default()).unwrap();
+        let fixtures = Runtime::builder(Arc::clone(&store))
+            .function("greet", greet)
+            .function("nap", nap)
+            .function("break", break_down);
+        let runtime = functions(fixtures).start().await.unwrap();
+        let mut tools =
+            vec![tool("greet", name_schema()), tool("nap", any()), tool("break", any())];
+        tools.extend(more);
+        let server = Server::new(runtime.clone(), tools, options).unwrap();
         Self { store, runtime, server }
-    }
-
-    pub(crate) fn functions(builder: Builder) -> Builder {
-        builder.function("greet", greet).function("nap", nap).function("break", break_down)
-    }
-
-    pub(crate) fn tools() -> Vec<Served> {
-        vec![tool("greet", name_schema()), tool("nap", any()), tool("break", any())]
     }
 
     pub(crate) fn connect(&self) -> Client {

@@ -1,10 +1,13 @@
 //! The example `conformance` as a process.
 
-use std::env;
+#![allow(dead_code, reason = "each suite uses its part")]
+
 use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
+
+use super::examples::example;
 
 /// The example, serving.
 pub(crate) struct Fixtures {
@@ -52,12 +55,4 @@ impl Drop for Fixtures {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// An example's program; cargo builds it along with the tests.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is not there: cargo build --examples", path.display());
-    path
 }

@@ -1,7 +1,7 @@
 //! The real binary in a directory of its own: its agents, journal and ledger are there, and nothing
 //! of the user's is seen.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "each suite uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
 use std::fs;
@@ -178,9 +178,7 @@ impl Ran {
     #[track_caller]
     pub(crate) fn refused(&self, code: i32, said: &[&str]) {
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{self:?}");
-        for part in said {
-            assert!(self.stderr.contains(part), "nothing of {part:?} in:\n{}", self.stderr);
-        }
+        has(&self.stderr, said);
     }
 }
 
@@ -200,9 +198,42 @@ impl Server {
 
     /// Starts a task of `order` and returns its handle.
     pub(crate) async fn order(&mut self, order: &str) -> String {
-        let call = json!({"name": "order", "arguments": {"order": order}});
+        self.call("order", json!({"order": order})).await
+    }
+
+    /// Starts a task of this agent and returns its handle.
+    pub(crate) async fn call(&mut self, agent: &str, arguments: Value) -> String {
+        let call = json!({"name": agent, "arguments": arguments});
         let answer = self.wire.modern("tools/call", call).await;
         answer["result"]["taskId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// What `tasks/get` answers.
+    pub(crate) async fn view(&mut self, task: &str) -> Value {
+        let answer = self.wire.modern("tasks/get", json!({"taskId": task})).await;
+        assert!(answer["result"].is_object(), "{answer}");
+        answer["result"].clone()
+    }
+
+    /// Polls until the task has this status.
+    pub(crate) async fn until_shown(&mut self, task: &str, status: &str) -> Value {
+        let since = Instant::now();
+        loop {
+            let shown = self.view(task).await;
+            if shown["status"] == status {
+                return shown;
+            }
+            assert!(since.elapsed() < PATIENCE, "never {status}: {shown}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Answers a question of a task: an `ElicitResult` that accepts with this content.
+    pub(crate) async fn accept(&mut self, task: &str, key: &str, content: Value) {
+        let answers = json!({key: {"action": "accept", "content": content}});
+        let params = json!({"taskId": task, "inputResponses": answers});
+        let answer = self.wire.modern("tasks/update", params).await;
+        assert!(answer["result"].is_object(), "{answer}");
     }
 
     /// Kills it wherever it is, and waits until it is gone.
@@ -236,6 +267,21 @@ impl Server {
 pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
+}
+
+/// The text has all of these in it.
+#[track_caller]
+pub(crate) fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "nothing of {part:?} in:\n{text}");
+    }
+}
+
+/// The answer is an error of this code, and says all of these.
+#[track_caller]
+pub(crate) fn is_error(answer: &Value, code: i64, said: &[&str]) {
+    assert_eq!(answer["error"]["code"], code, "{answer}");
+    has(answer["error"]["message"].as_str().unwrap(), said);
 }
 
 /// The arguments of a call of `order`.

@@ -4,7 +4,7 @@
 //! A mock of OpenAI's server, chat completions and Responses, because the real one cannot be reached
 //! from a test. It understands nothing of what it is asked, on purpose: a test says what comes back.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "each suite uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
 use std::collections::{HashMap, VecDeque};

@@ -1,7 +1,7 @@
 //! What holds of every run of `order`, whatever was killed on the way: the journal is held against
 //! the ledger, which lives outside relight.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "each suite uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -14,13 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The till as cargo has built it.
-pub(crate) fn till_program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().parent().unwrap().join("examples/till");
-    assert!(program.exists(), "{} is missing: cargo build --examples", program.display());
-    program
-}
+use super::examples::example;
 
 /// Waits until a condition holds; panics after ten seconds.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -41,7 +35,7 @@ impl Place {
     /// A till that writes its pid down before it starts.
     pub(crate) fn till(options: &[&str]) -> Self {
         let script = r#"echo $$ >> "$1/pids"; shift; exec "$@""#;
-        let program = till_program();
+        let program = example("till");
         Self::shell(script, |dir| {
             let ledger = dir.join("ledger");
             let mut args = vec![text(&program), "--ledger".to_owned(), text(&ledger)];

@@ -1,6 +1,6 @@
 //! An MCP client that is nothing but lines of JSON: it can say what no library would let it say.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "each suite uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
 use std::time::{Duration, Instant};

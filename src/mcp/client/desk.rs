@@ -19,9 +19,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::agent::Asked;
 use crate::durable::{Answer, Question};
 use crate::journal::Payload;
-
-/// The key in `_meta` that says which task a message belongs to.
-const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+use crate::mcp::RELATED_TASK;
 
 /// The questions of one server that wait for answers, by the task that asks. Clones are one.
 #[derive(Clone, Default)]
@@ -35,6 +33,13 @@ struct Waiting {
     reply: oneshot::Sender<Answer>,
 }
 
+impl Waiting {
+    /// Whether its server still waits: it may have taken the question back, and asked it anew.
+    fn is_open(&self) -> bool {
+        !self.reply.is_closed()
+    }
+}
+
 impl Desk {
     fn waiting<T>(&self, f: impl FnOnce(&mut HashMap<String, Vec<Waiting>>) -> T) -> T {
         f(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
@@ -44,8 +49,12 @@ impl Desk {
     pub(super) fn asked(&self, task: &str) -> Vec<Asked> {
         self.waiting(|waiting| {
             let Some(questions) = waiting.get_mut(task) else { return Vec::new() };
-            questions.retain(|waiting| !waiting.reply.is_closed());
-            questions.iter().map(|waiting| waiting.asked.clone()).collect()
+            questions.retain(Waiting::is_open);
+            let asked = questions.iter().map(|waiting| waiting.asked.clone()).collect();
+            if questions.is_empty() {
+                waiting.remove(task);
+            }
+            asked
         })
     }
 
@@ -65,7 +74,8 @@ impl Desk {
     pub(super) fn reply(&self, task: &str, key: &str, answer: Answer) -> bool {
         let reply = self.waiting(|waiting| {
             let questions = waiting.get_mut(task)?;
-            let at = questions.iter().position(|waiting| waiting.asked.key == key)?;
+            let is_it = |waiting: &Waiting| waiting.asked.key == key && waiting.is_open();
+            let at = questions.iter().position(is_it)?;
             let found = questions.swap_remove(at);
             if questions.is_empty() {
                 waiting.remove(task);
@@ -140,5 +150,39 @@ pub(super) fn result(answer: &Answer) -> ElicitResult {
             .with_content(Value::Object(content.clone())),
         Answer::Decline => ElicitResult::new(ElicitationAction::Decline),
         Answer::Cancel | Answer::Expired => ElicitResult::new(ElicitationAction::Cancel),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_goes_to_the_question_that_still_waits() {
+        let desk = Desk::default();
+        let ask = || {
+            let question = Question::new("Sure?", Payload::null());
+            Box::pin(desk.ask("task".to_owned(), question))
+        };
+        let (mut taken_back, mut again) = (ask(), ask());
+        assert!(poll!(&mut taken_back).is_pending() && poll!(&mut again).is_pending());
+        let key = desk.asked("task")[0].key.clone();
+        drop(taken_back);
+        assert!(desk.reply("task", &key, Answer::Decline));
+        assert_eq!(again.await, Some(Answer::Decline));
+        assert!(!desk.reply("task", &key, Answer::Decline), "nothing waits any more");
+    }
+
+    #[tokio::test]
+    async fn a_task_whose_questions_were_all_taken_back_asks_nothing() {
+        let desk = Desk::default();
+        let mut asked =
+            Box::pin(desk.ask("task".to_owned(), Question::new("Sure?", Payload::null())));
+        assert!(poll!(&mut asked).is_pending());
+        drop(asked);
+        assert!(desk.asked("task").is_empty());
+        assert!(desk.waiting(|waiting| waiting.is_empty()));
     }
 }

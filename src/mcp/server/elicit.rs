@@ -21,9 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::questions;
 use crate::durable::Runtime;
 use crate::journal::TaskId;
-
-/// The key in `_meta` that says which task a message belongs to.
-pub(super) const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+use crate::mcp::RELATED_TASK;
 
 /// A question: the task, and the key in it.
 type Asked = (TaskId, String);
@@ -57,10 +55,16 @@ pub(super) fn can_be_asked(context: &RequestContext<RoleServer>) -> bool {
     let older = context
         .protocol_version()
         .is_some_and(|version| version.as_str() < ProtocolVersion::V_2026_07_28.as_str());
+    older && shows_forms(context)
+}
+
+/// Whether the client declared forms. One that names no modes means these: older protocols have no
+/// others.
+pub(super) fn shows_forms(context: &RequestContext<RoleServer>) -> bool {
     let forms = |client: ClientCapabilities| {
         client.elicitation.is_some_and(|modes| modes.form.is_some() || modes.url.is_none())
     };
-    older && context.client_capabilities().is_some_and(forms)
+    context.client_capabilities().is_some_and(forms)
 }
 
 impl Asking {
@@ -81,17 +85,7 @@ impl Asking {
         for (key, question) in questions {
             let InputRequest::Elicitation(question) = question else { continue };
             let asked = (task, key);
-            let taken_back = CancellationToken::new();
-            let is_new = self.asked.send_if_modified(|all| {
-                let is_new = !all.contains_key(&asked);
-                if is_new {
-                    all.insert(asked.clone(), State::Open(taken_back.clone()));
-                }
-                is_new
-            });
-            if !is_new {
-                continue;
-            }
+            let Some(taken_back) = self.open(&asked) else { continue };
             let mut meta = RequestMetaObject::new();
             if within == Within::Task {
                 meta.insert(RELATED_TASK.to_owned(), json!({"taskId": task}));
@@ -103,9 +97,22 @@ impl Asking {
                     let (asking, runtime) = (self.clone(), runtime.clone());
                     tokio::spawn(asking.receive(runtime, asked, handle, taken_back));
                 }
-                Err(error) => self.refused(&asked, &error.to_string()),
+                Err(error) => self.conclude(&asked, &taken_back, Err(error.to_string())),
             }
         }
+    }
+
+    /// Takes note of a question that is put now. `None` for one that the client was asked already.
+    fn open(&self, asked: &Asked) -> Option<CancellationToken> {
+        let taken_back = CancellationToken::new();
+        let is_new = self.asked.send_if_modified(|all| {
+            let is_new = !all.contains_key(asked);
+            if is_new {
+                all.insert(asked.clone(), State::Open(taken_back.clone()));
+            }
+            is_new
+        });
+        is_new.then_some(taken_back)
     }
 
     /// Takes the answer to one question, or takes the question back.
@@ -126,22 +133,24 @@ impl Asking {
                 return;
             }
         };
-        match pass_on(&runtime, &asked, answer).await {
-            Ok(()) => {
-                self.asked.send_modify(|all| {
-                    all.remove(&asked);
-                });
-            }
-            Err(why) => self.refused(&asked, &why),
-        }
+        self.conclude(&asked, &taken_back, pass_on(&runtime, &asked, answer).await);
     }
 
-    fn refused(&self, asked: &Asked, why: &str) {
-        tracing::debug!(task = %asked.0, key = asked.1, why, "the client did not answer a question");
-        self.asked.send_modify(|all| {
-            if let Some(state) = all.get_mut(asked) {
-                *state = State::Refused;
+    /// Takes note of what came of a question: an answer was passed on, or there is none. A question
+    /// that was taken back meanwhile is no more the one that stands under its name, if one does.
+    fn conclude(&self, asked: &Asked, taken_back: &CancellationToken, came: Result<(), String>) {
+        if let Err(why) = &came {
+            tracing::debug!(task = %asked.0, key = asked.1, why, "a question was not answered");
+        }
+        self.asked.send_if_modified(|all| {
+            if taken_back.is_cancelled() {
+                return false;
             }
+            match came {
+                Ok(()) => all.remove(asked),
+                Err(_) => all.insert(asked.clone(), State::Refused),
+            };
+            true
         });
     }
 
@@ -202,4 +211,28 @@ async fn pass_on(
     let value = serde_json::to_value(answer).map_err(|error| error.to_string())?;
     let answers = InputResponses::from([(key.clone(), value)]);
     questions::answer(runtime, *task, answers).await.map_err(|error| error.message.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_of_a_question_that_was_taken_back_is_not_laid_to_the_next() {
+        let (asking, task) = (Asking::new(), TaskId::from_bits(1));
+        let asked = (task, "sure".to_owned());
+        let question = json!({"mode": "form", "message": "m", "requestedSchema": {"type": "object", "properties": {}}});
+        let question = json!({"method": "elicitation/create", "params": question});
+        let questions: InputRequests =
+            [("sure".to_owned(), serde_json::from_value(question).unwrap())].into();
+        let first = asking.open(&asked).unwrap();
+        assert!(asking.open(&asked).is_none(), "it is asked once");
+        asking.settle(task, &HashSet::new());
+        let again = asking.open(&asked).unwrap();
+        asking.conclude(&asked, &first, Ok(()));
+        asking.conclude(&asked, &first, Err("no screen".to_owned()));
+        assert!(asking.open(&asked).is_none() && !asking.all_refused(task, &questions));
+        asking.conclude(&asked, &again, Err("no screen".to_owned()));
+        assert!(asking.all_refused(task, &questions));
+    }
 }

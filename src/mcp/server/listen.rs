@@ -7,14 +7,14 @@
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::{CustomNotification, ErrorData, RequestId, ServerNotification};
+use rmcp::model::{CustomNotification, ErrorCode, ErrorData, RequestId, ServerNotification};
 use rmcp::service::RequestContext;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::session::{Session, needs_tasks, takes_tasks};
 use super::translate::refusal;
-use crate::journal::{Error, TaskId};
+use crate::journal::{Error, Task, TaskId};
 use crate::limits;
 
 /// The method as clients write it.
@@ -62,7 +62,8 @@ struct Watched {
 /// task of the client's is not among those that are acknowledged.
 ///
 /// # Errors
-/// -32021 for a client that has not declared the extension, -32602 for wrong params.
+/// -32021 for a client that has not declared the extension, -32602 for wrong params, -32603 when the
+/// journal cannot be read.
 pub(super) async fn listen(
     session: &Session,
     params: Value,
@@ -78,7 +79,7 @@ pub(super) async fn listen(
     let mut watched: Vec<Watched> = Vec::new();
     for id in task_ids.iter().filter_map(|id| id.parse().ok()).take(limits::NOTICE_TASKS) {
         let is_new = watched.iter().all(|known| known.id != id);
-        if is_new && session.find(id, context).await.is_ok() {
+        if is_new && find(session, id, context).await?.is_some() {
             watched.push(Watched { id, told: Value::Null });
         }
     }
@@ -92,7 +93,7 @@ pub(super) async fn listen(
         let mut left = Vec::with_capacity(watched.len());
         for mut one in watched {
             // A task that is gone has been removed; nothing more comes of it.
-            let Ok(task) = session.find(one.id, context).await else { continue };
+            let Some(task) = find(session, one.id, context).await? else { continue };
             let now = json!(session.detailed(&task).await?);
             if now != one.told {
                 tell("notifications/tasks", now.clone(), context).await?;
@@ -117,6 +118,19 @@ pub(super) async fn listen(
         tokio::time::sleep(Duration::from_millis(limits::NOTICE_MS)).await;
     }
     Ok(tagged(json!({"resultType": "complete"}), &context.id))
+}
+
+/// One of the client's own tasks; `None` where it has none of this id.
+async fn find(
+    session: &Session,
+    id: TaskId,
+    context: &RequestContext<RoleServer>,
+) -> Result<Option<Task>, ErrorData> {
+    match session.find(id, context).await {
+        Ok(task) => Ok(Some(task)),
+        Err(error) if error.code == ErrorCode::INVALID_PARAMS => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn tell(

@@ -5,23 +5,18 @@
 //! two rounds but the journal, so another process may serve the next one.
 
 use rmcp::RoleServer;
-use rmcp::model::{
-    ClientCapabilities, ErrorData, InputRequests, InputRequiredResult, InputResponses,
-};
+use rmcp::model::{ErrorData, InputRequests, InputRequiredResult, InputResponses};
 use rmcp::service::RequestContext;
 
-use super::questions;
 use super::session::is_modern;
 use super::translate::refusal;
+use super::{elicit, questions};
 use crate::durable::Runtime;
 use crate::journal::{Task, TaskId};
 
 /// Whether the client can be asked in this way: it declared forms, and speaks the protocol.
 pub(super) fn are_for(context: &RequestContext<RoleServer>) -> bool {
-    let forms = |client: ClientCapabilities| {
-        client.elicitation.is_some_and(|modes| modes.form.is_some() || modes.url.is_none())
-    };
-    is_modern(context) && context.client_capabilities().is_some_and(forms)
+    is_modern(context) && elicit::shows_forms(context)
 }
 
 /// The task of an earlier round.

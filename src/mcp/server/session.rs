@@ -1,7 +1,8 @@
 //! The requests of one client, answered from the journal.
 //!
-//! Nothing is kept here between two requests: what a handle stands for is the journal's to know, so
-//! any process that opens the journal can answer for it.
+//! What a handle stands for is the journal's to know, so any process that opens the journal can
+//! answer for it. Kept between two requests is only what the client has been asked and told, all of
+//! which may be forgotten.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -189,8 +190,8 @@ impl Session {
         detailed(task, end, asked)
     }
 
-    /// A page of the client's own tasks, newest first, and where the next one begins. Children are
-    /// not shown: their parents speak for them.
+    /// A page of the client's own tasks, newest first, and where the next one begins. It is empty only
+    /// where nothing comes after it. Children are not shown: their parents speak for them.
     ///
     /// # Errors
     /// -32602 for a place that is not in the list any more.
@@ -204,12 +205,18 @@ impl Session {
         }
         let limit = limits::TASK_PAGE;
         let owner = Some(Owner::of(context).0);
-        let filter = Filter { owner, after, limit, ..Filter::default() };
-        let found = self.server.runtime.store().tasks(filter).await;
-        let mut tasks = found.map_err(|error| refusal(&error))?;
-        let next = tasks.last().filter(|_| tasks.len() == limit).map(|task| task.id);
-        tasks.retain(|task| task.parent.is_none());
-        Ok((tasks, next))
+        let mut filter = Filter { owner, after, limit, ..Filter::default() };
+        loop {
+            let found = self.server.runtime.store().tasks(filter.clone()).await;
+            let mut tasks = found.map_err(|error| refusal(&error))?;
+            let next = tasks.last().filter(|_| tasks.len() == limit).map(|task| task.id);
+            tasks.retain(|task| task.parent.is_none());
+            // A page of nothing but children would read as the end of the list.
+            if next.is_none() || !tasks.is_empty() {
+                return Ok((tasks, next));
+            }
+            filter.after = next;
+        }
     }
 }
 
@@ -320,7 +327,7 @@ impl ServerHandler for Session {
         Box::pin(async {
             let as_of = views.now();
             let task = self.find(id, &context).await?;
-            let shown = match views.ended(id).filter(|_| task.status.is_ended()) {
+            let shown = match views.ended(&task) {
                 Some(shown) => shown,
                 None => self.detailed(&task).await?,
             };

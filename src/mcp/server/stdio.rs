@@ -15,6 +15,7 @@ use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
@@ -29,6 +30,9 @@ pub(super) struct Stdio<R, W> {
     read: LineReader<R>,
     write: LineWriter<W>,
     calls: Calls,
+    /// The answer to a line that was no message, on its way. It goes on if rmcp stops reading for
+    /// something else meanwhile, which drops the reader wherever it waits.
+    complaining: Option<JoinHandle<io::Result<()>>>,
     /// Whether rmcp has left its handshake.
     shaken_hands: bool,
     /// Whether the session speaks the experimental Tasks.
@@ -39,13 +43,14 @@ pub(super) struct Stdio<R, W> {
 impl<R, W> Stdio<R, W>
 where
     R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
 {
     /// `gone` is cancelled when the client has gone.
     pub(super) fn new(read: R, write: W, gone: CancellationToken) -> Self {
         let read = LineReader::new(read, limits::MESSAGE_MAX_BYTES);
         let (write, calls) = (LineWriter::new(write), Calls::default());
-        Self { read, write, calls, shaken_hands: false, experimental: false, gone }
+        let (shaken_hands, experimental) = (false, false);
+        Self { read, write, calls, complaining: None, shaken_hands, experimental, gone }
     }
 
     /// Reads a message as rmcp is to see it.
@@ -71,9 +76,18 @@ where
         Some(message)
     }
 
-    /// The next message; `None` once the client has gone.
+    /// The next message; `None` once the client has gone. May be dropped at any await and taken up
+    /// again.
     async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
+            if let Some(complaining) = &mut self.complaining {
+                let told = complaining.await;
+                self.complaining = None;
+                if !matches!(told, Ok(Ok(()))) {
+                    tracing::debug!(?told, "the client does not listen");
+                    return None;
+                }
+            }
             let complaint: TxJsonRpcMessage<RoleServer> = match self.read.next().await {
                 Ok(Some(Line::Whole(line))) => match self.parse(&line) {
                     Ok(message) if !malformed::is_misread(&message, &line) => {
@@ -99,10 +113,8 @@ where
                     return None;
                 }
             };
-            if let Err(error) = self.write.write(complaint).await {
-                tracing::debug!(%error, "the client does not listen");
-                return None;
-            }
+            let write = self.write.clone();
+            self.complaining = Some(tokio::spawn(async move { write.write(complaint).await }));
         }
     }
 
@@ -172,5 +184,33 @@ fn ends_handshake(request: &ClientRequest) -> bool {
             meta.missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty()
                 && meta.protocol_version().is_some_and(known)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_complaint_arrives_whole_though_its_reader_was_dropped() {
+        // With less room than a complaint takes.
+        let (client, server) = tokio::io::duplex(16);
+        let (answers, mut lines) = tokio::io::split(client);
+        let (read, write) = tokio::io::split(server);
+        let mut stdio = Stdio::new(read, write, CancellationToken::new());
+        lines.write_all(b"hello\n").await.unwrap();
+        assert!(poll!(Box::pin(stdio.next())).is_pending());
+
+        let mut answers = BufReader::new(answers).lines();
+        let read_on = async {
+            lines.shutdown().await.unwrap();
+            assert!(stdio.next().await.is_none());
+        };
+        let (answer, ()) = tokio::join!(answers.next_line(), read_on);
+        let answer: Value = serde_json::from_str(&answer.unwrap().unwrap()).unwrap();
+        assert_eq!(answer["error"]["code"], -32700, "{answer}");
     }
 }

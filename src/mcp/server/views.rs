@@ -49,10 +49,14 @@ impl Views {
             .map(|view| view.shown.clone())
     }
 
-    /// How the task looked when it had ended, which does not change any more.
-    pub(super) fn ended(&self, id: TaskId) -> Option<DetailedTask> {
+    /// How an ended task looked, where nothing has come after: a stopped one may have been set going
+    /// again, and have ended otherwise.
+    pub(super) fn ended(&self, task: &Task) -> Option<DetailedTask> {
         let known = self.lock();
-        known.get(&id).filter(|view| view.task.status.is_ended()).map(|view| view.shown.clone())
+        known
+            .get(&task.id)
+            .filter(|view| task.status.is_ended() && view.task.events == task.events)
+            .map(|view| view.shown.clone())
     }
 
     /// Remembers how a task looks. One that asks is not remembered: its questions may be answered

@@ -30,7 +30,7 @@ use serde_json::{Map, Value, json};
 
 use self::notices::Notices;
 use self::shown::Shown;
-use super::elicit::{self, RELATED_TASK, Within};
+use super::elicit::{self, Within};
 use super::plain::{Waited, nobody_waits};
 use super::questions;
 use super::session::{Session, task_id};
@@ -38,6 +38,7 @@ use super::translate::{outcome, refusal};
 use super::{TaskSupport, Tool};
 use crate::journal::{Sent, Task, TaskId};
 use crate::limits;
+use crate::mcp::RELATED_TASK;
 
 /// What is remembered of one client from request to request; all of it may be forgotten.
 pub(super) struct State {

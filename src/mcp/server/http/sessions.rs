@@ -86,6 +86,16 @@ impl Sessions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes a new session known, unless others that came at the same time have taken the last place.
+    fn admit(&self, id: &SessionId) -> bool {
+        let mut known = self.known();
+        let is_room = known.len() < limits::HTTP_SESSIONS;
+        if is_room {
+            known.insert(Arc::clone(id), Known::default());
+        }
+        is_room
+    }
+
     fn calls(&self, id: &SessionId) -> Calls {
         self.known().get(id).map(|known| known.calls.clone()).unwrap_or_default()
     }
@@ -100,7 +110,10 @@ impl SessionManager for Sessions {
             return Err(Error::Full);
         }
         let (id, transport) = self.inner.create_session().await?;
-        self.known().insert(Arc::clone(&id), Known::default());
+        if !self.admit(&id) {
+            self.inner.close_session(&id).await?;
+            return Err(Error::Full);
+        }
         Ok((id, transport))
     }
 

@@ -1,0 +1,316 @@
+//! The commands as a person and a script see them: what is said on stdout, what on stderr, and
+//! the exit codes.
+
+use relight::journal::{Event, Store};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::home::{Home, Ran, signal, tasks, until};
+use crate::promises;
+
+/// How the answer for order A1 begins. The charge's number follows.
+const ANSWER: &str = "A1: charged 300 cents for order A1-3: charge ch_";
+
+/// Whether this is the answer for order A1 and nothing else.
+fn is_answer(text: &str) -> bool {
+    text.strip_prefix(ANSWER).is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+/// Ended well, with the answer for order A1 alone on stdout.
+#[track_caller]
+fn answered(ran: &Ran) {
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.strip_suffix('\n').is_some_and(is_answer), "{ran:?}");
+}
+
+#[tokio::test]
+async fn the_demo_tells_the_story_and_leaves_nothing_behind() {
+    let home = Home::empty();
+    let ran = home.run(&["demo"]).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    for (times, line) in [
+        (2, "kill -9"),
+        (1, "the journal holds the charge as done; the ledger holds 1 charge"),
+        (1, "the journal holds the charge as begun, and no outcome; the ledger holds 1 charge"),
+        (2, "paid before the kill: 1 model call, 653 tokens; after it:"),
+        (2, "    mail_receipt {"),
+        (1, "Two kills, and each order was charged exactly once."),
+    ] {
+        assert_eq!(ran.stdout.matches(line).count(), times, "{line:?} in:\n{}", ran.stdout);
+    }
+    let left: Vec<_> = std::fs::read_dir(home.path("")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn run_puts_the_answer_on_stdout_and_progress_on_stderr() {
+    let home = Home::new();
+    let ran = home.run(&["run", "order", "order=A1"]).await;
+    answered(&ran);
+    for part in ["turn-1/tool-2: till/charge_card", "turn 4  order.script", "relight tasks show "] {
+        assert!(ran.stderr.contains(part), "{part:?} in:\n{}", ran.stderr);
+    }
+
+    let ran = home.run(&["run", "order", "--json", "--json-input", r#"{"order": "A2"}"#]).await;
+    assert_eq!(ran.stderr, "");
+    let end = ran.json();
+    assert_eq!(end["status"], "completed");
+    assert!(end["output"].as_str().unwrap().starts_with("A2: charged"), "{end}");
+}
+
+#[tokio::test]
+async fn run_says_by_its_exit_code_what_went_wrong() {
+    let home = Home::new();
+    home.run(&["run", "order"])
+        .await
+        .refused(2, &["\"order\" is a required property", "order=..."]);
+    home.run(&["run", "order", "A1"]).await.refused(2, &["expected KEY=VALUE", "\"A1\""]);
+    home.run(&["run", "order", "--json-input", "{"])
+        .await
+        .refused(2, &["--json-input is not JSON"]);
+    home.run(&["run"]).await.refused(2, &["AGENT"]);
+    home.run(&["run", "oder", "order=A1"]).await.refused(3, &["did you mean \"order\"?"]);
+    home.run(&["run", "--resume", "abc"]).await.refused(3, &["no task \"abc\"", "tasks list"]);
+
+    home.write("order.script.yaml", "replies: [error: {status: 401, message: who are you}]");
+    home.run(&["run", "order", "order=A1"])
+        .await
+        .refused(1, &["The task failed:", "who are you", "relight tasks show "]);
+    let failed = home.run(&["run", "order", "order=A1", "--json"]).await;
+    assert_eq!((failed.code, failed.stderr.as_str()), (1, ""), "{failed:?}");
+    let end: serde_json::Value = serde_json::from_str(&failed.stdout).unwrap();
+    assert_eq!((&end["status"], &end["failure"]["kind"]), (&json!("failed"), &json!("final")));
+}
+
+#[tokio::test]
+async fn an_interrupted_run_says_how_to_go_on_and_goes_on() {
+    let home = Home::new().slow_model(400);
+    let journal = home.journal();
+    let arguments = ["run", "order", "order=A1"];
+    let child = home.command(&arguments).spawn().unwrap();
+    until("the second model call", async || {
+        let Some(task) = tasks(&journal).await.pop() else { return false };
+        let records = journal.history(task.id, 0).await.unwrap();
+        records.iter().any(|record| {
+            matches!(&record.event, Event::StepStarted { key, .. } if key == "turn-2/model")
+        })
+    })
+    .await;
+    signal(&child, Signal::INT);
+    let ran = Ran::of(&arguments, child).await;
+    ran.refused(130, &["The task is kept and goes on where it was", "relight serve"]);
+    assert_eq!(home.charges(), 1);
+
+    let said = ran.stderr.lines().find(|line| line.contains("run --resume")).unwrap();
+    let command: Vec<&str> = said.split_whitespace().skip(1).collect();
+    let ran = home.run(&command).await;
+    answered(&ran);
+    assert!(ran.stderr.contains("taken up again"), "{}", ran.stderr);
+    promises::check(&home, &journal).await;
+
+    // Once more: it has ended, and says what it ended with.
+    let again = home.run(&command).await;
+    answered(&again);
+    assert_eq!(home.charges(), promises::CHARGES);
+}
+
+#[tokio::test]
+async fn tasks_are_listed_and_shown() {
+    let home = Home::new();
+    let none = home.run(&["tasks", "list"]).await;
+    assert_eq!((none.code, none.stdout.as_str()), (0, ""));
+    assert!(none.stderr.contains("relight run AGENT"), "{}", none.stderr);
+    assert_eq!(home.run(&["tasks", "list", "--json"]).await.json(), json!([]));
+
+    home.run(&["run", "order", "order=A1"]).await;
+    home.run(&["run", "order", "order=A2"]).await;
+    let list = home.run(&["tasks", "list", "--json"]).await.json();
+    let ids: Vec<&str> =
+        list.as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 2);
+    let newest = &list[0];
+    assert_eq!(newest["name"], "order");
+    assert_eq!((&newest["status"], &newest["running"]), (&json!("completed"), &json!(false)));
+    assert!(newest["message"].as_str().unwrap().contains("tokens"), "{newest}");
+    assert_eq!(home.run(&["tasks", "list", "--active", "--json"]).await.json(), json!([]));
+    let one = home.run(&["tasks", "list", "--limit", "1"]).await.stdout;
+    assert!(one.contains(&ids[0][..8]) && !one.contains(&ids[1][..8]), "{one}");
+
+    let shown = home.run(&["tasks", "show", &ids[1][..8], "--json"]).await.json();
+    assert_eq!(&shown["task"], &list[1]);
+    let events = shown["events"].as_array().unwrap();
+    assert_eq!(json!(events.len()), list[1]["events"]);
+    for (seq, event) in events.iter().enumerate() {
+        assert_eq!(event["seq"], seq);
+        assert!(event["atMs"].is_i64() && event["event"].is_object(), "{event}");
+    }
+    let shown = home.run(&["tasks", "show", ids[1]]).await;
+    for part in ["order", ids[1], "turn-2/tool-1: till/charge_card", ANSWER] {
+        assert!(shown.stdout.contains(part), "{part:?} in:\n{}", shown.stdout);
+    }
+
+    for what in ["show", "watch", "answer", "cancel"] {
+        home.run(&["tasks", what, "0123abcd"]).await.refused(3, &["no task \"0123abcd\""]);
+        home.run(&["tasks", what, "not-an-id"]).await.refused(3, &["no task \"not-an-id\""]);
+    }
+}
+
+#[tokio::test]
+async fn children_stand_below_the_task_that_started_them() {
+    let home = Home::empty();
+    let agent = |name: &str, more: &str| {
+        let text = format!(
+            "---\nname: {name}\ndescription: d\nmodel: script:{name}.yaml\ntools: []\n{more}---\nGo.\n"
+        );
+        home.write(&format!("prompts/{name}.md"), &text);
+    };
+    agent("lead", "agents: [reader]\n");
+    agent("reader", "agents: [clerk]\n");
+    agent("clerk", "");
+    let call = |tool: &str| format!("{{tool: {tool}, arguments: {{task: x}}}}");
+    let (reader, clerk) = (call("reader"), call("clerk"));
+    home.write(
+        "lead.yaml",
+        &format!("replies: [{{calls: [{reader}, {reader}]}}, {{text: 'all of {{{{last}}}}'}}]"),
+    );
+    home.write(
+        "reader.yaml",
+        &format!("replies: [{{calls: [{clerk}]}}, {{text: '{{{{last}}}}'}}]"),
+    );
+    home.write("clerk.yaml", "replies: [{text: it}]");
+    let ran = home.run(&["run", "lead", "go"]).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "all of it\n"), "{}", ran.stderr);
+
+    let list = home.run(&["tasks", "list"]).await.stdout;
+    let names: Vec<_> = list.lines().skip(1).map(|line| line.split_at(11).1).collect();
+    let starts = ["lead ", "├─ reader ", "│  └─ clerk ", "└─ reader ", "   └─ clerk "];
+    for (name, start) in names.iter().zip(starts) {
+        assert!(name.starts_with(start), "{list}");
+    }
+    assert_eq!(names.len(), 5, "{list}");
+
+    let id = list.lines().nth(1).unwrap().trim().split(' ').next().unwrap();
+    let shown = home.run(&["tasks", "show", id]).await.stdout;
+    assert!(shown.contains("turn-1/tool-2: reader"), "{shown}");
+    assert!(shown.contains("\n│  └─ clerk  "), "{shown}");
+    let shown = home.run(&["tasks", "show", id, "--json"]).await.json();
+    assert_eq!(shown["children"][1]["children"][0]["name"], "clerk");
+}
+
+#[tokio::test]
+async fn a_task_of_a_server_is_watched_to_its_end() {
+    let home = Home::new();
+    home.hold_charges();
+    let mut server = home.serve_raw();
+    let task = server.order("A1").await;
+    let active = home.run(&["tasks", "list", "--active", "--json"]).await.json();
+    assert_eq!((&active[0]["id"], &active[0]["status"]), (&json!(task), &json!("working")));
+
+    let (watch, watch_json) = (["tasks", "watch", &task], ["tasks", "watch", &task, "--json"]);
+    let followers =
+        [home.command(&watch).spawn().unwrap(), home.command(&watch_json).spawn().unwrap()];
+    until("the charge", async || home.charges() == 1).await;
+    home.let_go();
+    let [told, parsed] = followers;
+    let told = Ran::of(&watch, told).await;
+    answered(&told);
+    assert!(told.stderr.contains("turn-3/tool-2: till/charge_card"), "{}", told.stderr);
+    let end = Ran::of(&watch_json, parsed).await.json();
+    assert_eq!((&end["id"], &end["status"]), (&json!(task), &json!("completed")));
+    assert!(end["output"].as_str().is_some_and(is_answer), "{end}");
+
+    let cancel = home.run(&["tasks", "cancel", &task]).await;
+    assert_eq!((cancel.code, cancel.stdout.as_str()), (0, "The task had already completed.\n"));
+    let cancel = home.run(&["tasks", "cancel", &task, "--json"]).await.json();
+    assert_eq!(cancel["status"], "completed");
+    assert_eq!(server.leave().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_cancelled_task_is_told_to_whoever_watches() {
+    let home = Home::new().slow_model(600_000);
+    let mut server = home.serve_raw();
+    let task = server.order("A1").await;
+    let watch = ["tasks", "watch", &task[..12]];
+    let watching = home.command(&watch).spawn().unwrap();
+    let cancel = home.run(&["tasks", "cancel", &task, "--reason", "out of stock", "--json"]).await;
+    let end = cancel.json();
+    assert_eq!((&end["id"], &end["status"]), (&json!(task), &json!("cancelled")));
+    assert!(end["message"].as_str().unwrap().contains("out of stock"), "{end}");
+    Ran::of(&watch, watching).await.refused(1, &["cancelled: out of stock"]);
+    assert_eq!(server.leave().await, Some(0));
+}
+
+#[tokio::test]
+async fn validate_names_each_agent_or_each_mistake() {
+    let home = Home::new();
+    let ran = home.run(&["validate"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("order") && ran.stdout.contains("till"), "{}", ran.stdout);
+    home.write("prompts/other.md", "---\nname: other\nmaxTurn: 3\n---\nYou do.\n");
+    home.run(&["validate"]).await.refused(1, &["other.md", "maxTurns", "description"]);
+}
+
+#[tokio::test]
+async fn every_command_has_help() {
+    let home = Home::empty();
+    let top = home.run(&["--help"]).await;
+    assert_eq!((top.code, top.stderr.as_str()), (0, ""));
+    for code in ["0 all is well", "130 interrupted"] {
+        assert!(top.stdout.contains(code), "{code:?} in:\n{}", top.stdout);
+    }
+    for command in [
+        &["demo"][..],
+        &["serve"],
+        &["run"],
+        &["tasks"],
+        &["tasks", "list"],
+        &["tasks", "show"],
+        &["tasks", "watch"],
+        &["tasks", "answer"],
+        &["tasks", "cancel"],
+        &["validate"],
+        &["completions"],
+    ] {
+        let name = command.join(" ");
+        assert!(command.len() > 1 || top.stdout.contains(&format!("\n  {name} ")), "{name}");
+        let ran = home.run(&[command, &["--help"]].concat()).await;
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}");
+        assert!(ran.stdout.contains(&format!("Usage: relight {name}")), "{}", ran.stdout);
+        assert!(ran.stdout.contains("--journal <FILE>"), "{}", ran.stdout);
+    }
+    home.run(&["tusks"]).await.refused(2, &["tasks"]);
+    let version = home.run(&["--version"]).await.stdout;
+    assert_eq!(version, format!("relight {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn completions_are_written_for_every_shell() {
+    let home = Home::empty();
+    for (shell, part) in [
+        ("bash", "complete -F _relight"),
+        ("zsh", "#compdef relight"),
+        ("fish", "complete -c relight"),
+        ("elvish", "relight"),
+        ("powershell", "relight"),
+    ] {
+        let ran = home.run(&["completions", shell]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.stdout.contains(part) && ran.stdout.contains("cancel"), "{shell}");
+    }
+    home.run(&["completions", "tcsh"]).await.refused(2, &["tcsh", "bash"]);
+}
+
+#[tokio::test]
+async fn colours_are_for_terminals_that_want_them() {
+    const ESCAPE: char = '\u{1b}';
+    let home = Home::new().with("CLICOLOR_FORCE", "1");
+    let coloured = home.run(&["run", "order", "order=A1"]).await;
+    assert!(coloured.stderr.contains(ESCAPE));
+    assert!(!coloured.stdout.contains(ESCAPE), "an answer is nobody's to colour");
+    let home = home.with("NO_COLOR", "1");
+    let plain = home.run(&["run", "order", "order=A2"]).await;
+    assert!(!plain.stderr.contains(ESCAPE), "{}", plain.stderr);
+    let error = home.run(&["tasks", "show", "0"]).await;
+    assert!(!error.stderr.contains(ESCAPE), "{}", error.stderr);
+}

@@ -1,0 +1,336 @@
+//! The toolbox over real programs: the till, and shell scripts that misbehave.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use relight::agent::{ServerConfig, Servers, Toolbox};
+use relight::journal::{Effect, FailureKind};
+use relight::limits;
+use relight::mcp::client::{Downstream, Timeouts};
+use relight::mcp::till;
+use serde_json::json;
+
+use crate::servers::{Place, is_gone, kill, no_env, until};
+
+/// A server in shell: it logs what it reads, shakes hands, lists two pages, and answers no call.
+const DEAF: &str = r#"
+while read -r line; do
+  printf '%s\n' "$line" >> "$1/log"
+  id=${line#*\"id\":}; id=${id%%[,\}]*}
+  case $line in
+    *'"method":"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}';;
+    *'"cursor":"2"'*) result='{"tools":[{"name":"b","inputSchema":{"type":"object"}}]}';;
+    *'"method":"tools/list"'*) result='{"tools":[{"name":"a","inputSchema":{"type":"object"}}],"nextCursor":"2"}';;
+    *) continue;;
+  esac
+  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
+done"#;
+
+fn impatient() -> Timeouts {
+    Timeouts { start_ms: 300, call_ms: 300 }
+}
+
+#[tokio::test]
+async fn tools_are_listed_with_their_effects() {
+    let place = Place::till(&[]);
+    let tools = Downstream::new(no_env).list(&place.servers).await.unwrap();
+    let effects: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.effect)).collect();
+    assert_eq!(
+        effects,
+        [
+            ("charge_card", Effect::Once),
+            ("mail_receipt", Effect::Idempotent),
+            ("update_ledger", Effect::Idempotent),
+            ("find_charge", Effect::Pure),
+            ("read_ledger", Effect::Pure),
+        ]
+    );
+    assert!(tools.iter().all(|tool| tool.server == "till" && tool.description.is_some()));
+    assert!(tools[0].input_schema.json().contains("amount_cents"));
+}
+
+#[tokio::test]
+async fn a_list_of_several_pages_is_read_to_its_end() {
+    let place = Place::script(DEAF);
+    let tools = Downstream::new(no_env).list(&place.servers).await.unwrap();
+    let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_call_carries_its_key_and_brings_the_answer() {
+    let place = Place::till(&[]);
+    let tools = Downstream::new(no_env);
+    let order = json!({"order": "A-17", "amount_cents": 4200});
+    let output = place.call(&tools, "charge_card", order.clone(), "task/step").await.unwrap();
+    assert_eq!(output.text, "charged 4200 cents for order A-17: charge ch_1");
+    let entries = till::entries(&place.path("ledger")).unwrap();
+    assert_eq!(entries[0].key.as_deref(), Some("task/step"));
+    assert_eq!(entries[0].args, order);
+}
+
+#[tokio::test]
+async fn the_tills_idempotent_tools_honour_the_key() {
+    let place = Place::till(&[]);
+    let tools = Downstream::new(no_env);
+    let mail = json!({"order": "A-17", "to": "ann@example.com"});
+    let first = place.call(&tools, "mail_receipt", mail.clone(), "k1").await.unwrap();
+    let again = place.call(&tools, "mail_receipt", mail.clone(), "k1").await.unwrap();
+    assert_eq!(first, again);
+    place.call(&tools, "mail_receipt", mail, "k2").await.unwrap();
+    let order = json!({"order": "A-17", "amount_cents": 1});
+    for _ in 0..2 {
+        place.call(&tools, "charge_card", order.clone(), "k3").await.unwrap();
+    }
+    assert_eq!(
+        place.effects(),
+        ["mail_receipt", "mail_receipt", "charge_card", "charge_card"],
+        "one receipt for each key, and a charge for each call"
+    );
+}
+
+#[tokio::test]
+async fn a_server_killed_between_effect_and_answer_leaves_the_call_in_doubt() {
+    let place = Place::till(&["--pause-after-effect", "charge_card=DIR/hold"]);
+    fs::write(place.path("hold"), "").unwrap();
+    let tools = Downstream::new(no_env);
+    let order = json!({"order": "A-17", "amount_cents": 4200});
+    let call = place.call(&tools, "charge_card", order, "k");
+    let killer = async {
+        until("the charge", || place.effects().len() == 1).await;
+        kill(place.pids()[0]);
+    };
+    let (outcome, ()) = tokio::join!(call, killer);
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::InDoubt, "{failure}");
+    assert!(failure.message.contains("\"charge_card\" of server \"till\""), "{failure}");
+    assert!(failure.message.contains("signal: 9"), "{failure}");
+
+    let found = place.call(&tools, "find_charge", json!({"order": "A-17"}), "k2").await.unwrap();
+    assert_eq!(found.text, "order A-17 was charged 4200 cents: charge ch_1");
+    assert_eq!(place.pids().len(), 2, "the next use has started it again");
+}
+
+#[tokio::test]
+async fn a_server_that_died_between_calls_leaves_nothing_in_doubt() {
+    let place = Place::till(&[]);
+    let tools = Downstream::new(no_env);
+    for _ in 0..10 {
+        tools.list(&place.servers).await.unwrap();
+        let pid = *place.pids().last().unwrap();
+        kill(pid);
+        until("its end", || is_gone(pid)).await;
+        let order = json!({"order": "A-17"});
+        match place.call(&tools, "find_charge", order, "k").await {
+            Ok(_) => {}
+            Err(failure) => assert_eq!(failure.kind, FailureKind::Transient, "{failure}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn those_who_come_first_share_one_start() {
+    let place = Place::till(&[]);
+    let tools = Downstream::new(no_env);
+    let calls = (0..8).map(|_| place.call(&tools, "read_ledger", json!({}), "k"));
+    for output in join_all(calls).await {
+        assert_eq!(output.unwrap().text, "[]");
+    }
+    assert_eq!(place.pids().len(), 1);
+}
+
+#[tokio::test]
+async fn those_who_come_first_share_one_failure() {
+    let place = Place::script("exit 1");
+    let tools = Downstream::new(no_env);
+    let calls = (0..8).map(|_| place.call(&tools, "read_ledger", json!({}), "k"));
+    for output in join_all(calls).await {
+        assert_eq!(output.unwrap_err().kind, FailureKind::Transient);
+    }
+    assert_eq!(place.pids().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_cancelled_at_the_server() {
+    let place = Place::script(DEAF);
+    let tools = Downstream::new(no_env);
+    {
+        let call = place.call(&tools, "a", json!({}), "k");
+        let called = until("the call", || place.read("log").contains("tools/call"));
+        tokio::select! {
+            outcome = call => panic!("nobody answers this: {outcome:?}"),
+            () = called => {}
+        }
+    }
+    until("the cancel", || place.read("log").contains("notifications/cancelled")).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_call_takes_no_effect_at_the_till() {
+    let place = Place::till(&["--pause-before-effect", "charge_card=DIR/hold"]);
+    fs::write(place.path("hold"), "").unwrap();
+    let tools = Downstream::with_timeouts(no_env, Timeouts { start_ms: 10_000, call_ms: 300 });
+    let order = json!({"order": "A-17", "amount_cents": 4200});
+    let failure = place.call(&tools, "charge_card", order, "k").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::InDoubt, "{failure}");
+    assert!(failure.message.contains("no answer within"), "{failure}");
+    tools.close().await;
+    assert_eq!(place.effects(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_ends_in_doubt_and_is_cancelled() {
+    let place = Place::script(DEAF);
+    let tools = Downstream::with_timeouts(no_env, Timeouts { start_ms: 10_000, call_ms: 200 });
+    let failure = place.call(&tools, "a", json!({}), "k").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::InDoubt, "{failure}");
+    until("the cancel", || place.read("log").contains("notifications/cancelled")).await;
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_is_final() {
+    let place = Place::till(&[]);
+    let tools = Downstream::new(no_env);
+    for (tool, args, said) in [
+        ("charge_card", json!({"order": "A-17"}), "missing field `amount_cents`"),
+        ("no_such_tool", json!({}), "no_such_tool"),
+    ] {
+        let failure = place.call(&tools, tool, args, "k").await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Final, "{failure}");
+        assert!(failure.message.contains(said), "{failure}");
+    }
+    assert_eq!(place.effects(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_answer_over_the_bound_is_final_and_the_server_stays() {
+    let zeros = limits::MESSAGE_MAX_BYTES;
+    let place = Place::script(&DEAF.replace(
+        "*) continue;;",
+        &format!(
+            r#"*tools/call*) printf '{{"jsonrpc":"2.0","id":%s,"result":{{"content":"' "$id"
+               head -c {zeros} /dev/zero | tr '\0' 0; echo '"}}}}'; continue;;
+               *) continue;;"#
+        ),
+    ));
+    let tools = Downstream::new(no_env);
+    let failure = place.call(&tools, "a", json!({}), "k").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Final, "{failure}");
+    assert!(failure.message.contains("ask the tool for less"), "{failure}");
+    tools.list(&place.servers).await.unwrap();
+    assert_eq!(place.pids().len(), 1);
+}
+
+#[tokio::test]
+async fn a_program_that_is_missing_is_final_and_named() {
+    let missing = |command: &str, cwd: Option<&str>| {
+        let config = ServerConfig::Stdio {
+            command: command.to_owned(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            cwd: cwd.map(str::to_owned),
+        };
+        Servers::from([("books".to_owned(), config)])
+    };
+    let tools = Downstream::new(no_env);
+    for (servers, said) in [
+        (missing("no-such-program-anywhere", None), "no program \"no-such-program-anywhere\""),
+        (missing("sh", Some("/no/such/dir")), "working directory \"/no/such/dir\""),
+        (missing("/etc/passwd", None), "cannot be executed"),
+    ] {
+        let failure = tools.list(&servers).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Final, "{failure}");
+        assert!(failure.message.contains("\"books\""), "{failure}");
+        assert!(failure.message.contains(said), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_ends_at_once_shows_its_last_words() {
+    let place = Place::script("echo Hello there; echo cannot open the database >&2; exit 3");
+    let failure = Downstream::new(no_env).list(&place.servers).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
+    for said in ["\"till\"", "exit status: 3", "cannot open the database", "(stdout) Hello there"] {
+        assert!(failure.message.contains(said), "{said}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_last_words_are_kept() {
+    let place = Place::script("i=0; while [ $i -lt 5000 ]; do i=$((i+1)); echo line $i >&2; done");
+    let failure = Downstream::new(no_env).list(&place.servers).await.unwrap_err();
+    assert!(failure.message.contains("line 5000"), "{failure}");
+    assert!(failure.message.len() < 2_000, "{failure}");
+}
+
+#[tokio::test]
+async fn a_program_that_says_nothing_is_given_up_and_killed() {
+    let place = Place::script("sleep 1000 & echo $! >> \"$1/pids\"; wait");
+    let tools = Downstream::with_timeouts(no_env, impatient());
+    let failure = tools.list(&place.servers).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
+    assert!(failure.message.contains("does it speak MCP?"), "{failure}");
+    let pids = place.pids();
+    assert_eq!(pids.len(), 2);
+    until("the end of both processes", || pids.iter().all(|pid| is_gone(*pid))).await;
+}
+
+#[tokio::test]
+async fn close_reaps_every_server_and_refuses_new_calls() {
+    let place = Place::till(&[]);
+    let tools = Downstream::new(no_env);
+    tools.list(&place.servers).await.unwrap();
+    tools.close().await;
+    assert!(is_gone(place.pids()[0]));
+    let failure = tools.list(&place.servers).await.unwrap_err();
+    assert!(failure.message.contains("relight is stopping"), "{failure}");
+}
+
+#[tokio::test]
+async fn close_ends_a_server_that_ignores_the_end_of_its_stdin() {
+    let place = Place::script(&format!("{DEAF}; trap '' TERM; while :; do sleep 1; done"));
+    let tools = Downstream::new(no_env);
+    tools.list(&place.servers).await.unwrap();
+    tools.close().await;
+    assert!(is_gone(place.pids()[0]));
+}
+
+#[tokio::test]
+async fn dropping_the_toolbox_ends_the_servers() {
+    let place = Place::till(&[]);
+    let tools = Downstream::new(no_env);
+    tools.list(&place.servers).await.unwrap();
+    drop(tools);
+    until("its end", || is_gone(place.pids()[0])).await;
+}
+
+#[tokio::test]
+async fn variables_are_expanded_and_a_missing_one_is_named() {
+    let mut place = Place::till(&[]);
+    let tools = Downstream::new(|name: &str| (name == "LEDGER").then(|| "books".to_owned()));
+    let Some(ServerConfig::Stdio { args, .. }) = place.servers.get_mut("till") else { panic!() };
+    let ledger = args.last_mut().unwrap();
+    *ledger = ledger.replace("ledger", "${LEDGER}");
+    let order = json!({"order": "A-17", "amount_cents": 1});
+    place.call(&tools, "charge_card", order, "k").await.unwrap();
+    assert!(place.path("books").exists());
+
+    let Some(ServerConfig::Stdio { env, .. }) = place.servers.get_mut("till") else { panic!() };
+    env.insert("TOKEN".to_owned(), "${TILL_TOKEN}".to_owned());
+    let failure = tools.list(&place.servers).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Final);
+    assert!(failure.message.contains("TILL_TOKEN"), "{failure}");
+}
+
+#[tokio::test]
+async fn an_unknown_server_is_final_and_the_known_ones_are_named() {
+    let mut place = Place::till(&[]);
+    let config = place.servers.remove("till").unwrap();
+    place.servers.insert("bank".to_owned(), config);
+    let tools = Arc::new(Downstream::new(no_env));
+    let failure = place.call(&tools, "charge_card", json!({}), "k").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Final);
+    assert!(failure.message.contains("the agent has: bank"), "{failure}");
+}

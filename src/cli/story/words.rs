@@ -92,11 +92,11 @@ pub(super) fn duration(ms: i64) -> String {
     if ms < 1_000 {
         return format!("{} ms", ms.max(0));
     }
-    if ms < 60_000 {
-        return format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+    // Rounded: a wait for a week, or for two seconds, is told a moment after it began.
+    let (tenths, seconds) = ((ms + 50) / 100, (ms + 500) / 1_000);
+    if tenths < 600 {
+        return format!("{}.{} s", tenths / 10, tenths % 10);
     }
-    // A wait for a week is told a moment after it began.
-    let seconds = (ms + 500) / 1_000;
     let (length, unit, smaller, smaller_unit) = match seconds {
         86_400.. => (86_400, "d", 3_600, "h"),
         3_600.. => (3_600, "h", 60, "min"),
@@ -177,8 +177,10 @@ mod tests {
         for (ms, words) in [
             (-5, "0 ms"),
             (999, "999 ms"),
-            (1_250, "1.2 s"),
-            (59_999, "59.9 s"),
+            (1_250, "1.3 s"),
+            (1_999, "2.0 s"),
+            (59_949, "59.9 s"),
+            (59_999, "1 min"),
             (60_000, "1 min"),
             (200_000, "3 min 20 s"),
             (7_500_000, "2 h 5 min"),

@@ -1,28 +1,14 @@
 //! `relight tasks show` of the real binary: what a person reads of a run, while it goes on and later.
 
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-#[path = "support/home.rs"]
-mod home;
-#[path = "support/model_server.rs"]
-mod model_server;
-#[path = "support/wire.rs"]
-mod wire;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use home::{Home, Ran, tasks, until};
-use model_server::{Answer, ModelServer, delta, finish, usage};
 use relight::durable::{Context, Runtime, StartTask};
 use relight::journal::{Failure, Payload, Store};
 use serde_json::{Value, json};
+
+use crate::home::{Home, Ran, tasks, until};
+use crate::model_server::{Answer, ModelServer, delta, finish, usage};
 
 /// The only task's id.
 async fn only(home: &Home) -> String {
@@ -192,10 +178,7 @@ async fn money_is_told_a_turn_at_a_time_and_in_all() {
 
 #[tokio::test]
 async fn questions_are_told_with_what_people_said() {
-    let home = Home::empty();
-    home.write("prompts/payment.md", include_str!("../examples/payment/payment.md"));
-    let replies = include_str!("../examples/payment/replies.yaml");
-    home.write("examples/payment/replies.yaml", replies);
+    let home = crate::cli_asking::home();
     let run = ["run", "payment", "order=A1", "amount_cents=5"];
     let running = home.command(&run).spawn().unwrap();
     let answer = async |key: &str, more: &[&str]| {
@@ -307,7 +290,7 @@ async fn a_durable_function_is_told_by_its_steps() {
             "checkout was called with: A1\n",
             "charge: {\"order\":\"A1\"}  ",
             "-> ch_1\n",
-            "settle: sleeps for 5 ms\n",
+            "settle: sleeps for ",
             "mail: ",
             "failed: no such address\n",
             "failed:\n",

@@ -1,20 +1,8 @@
 //! `relight export` and `relight replay` of the real binary.
 
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-#[path = "support/home.rs"]
-mod home;
-#[path = "support/wire.rs"]
-mod wire;
-
-use home::{Home, Ran, tasks};
 use serde_json::{Value, json};
+
+use crate::home::{Home, Ran, tasks};
 
 /// Runs `order` and exports it; returns the file's path.
 async fn exported(home: &Home, order: &str) -> String {

@@ -1,25 +1,11 @@
 //! `relight tasks fork` and `relight tasks resume` of the real binary: what runs again and what does
 //! not, counted at a model server and in the till's ledger.
 
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-#[path = "support/home.rs"]
-mod home;
-#[path = "support/model_server.rs"]
-mod model_server;
-#[path = "support/wire.rs"]
-mod wire;
-
-use home::{Home, Ran, tasks, until};
-use model_server::{Answer, ModelServer};
 use relight::journal::{Event, Hash, NewTask, Status, Store, Task, TaskId};
 use serde_json::{Value, json};
+
+use crate::home::{Home, Ran, tasks, until};
+use crate::model_server::{Answer, ModelServer};
 
 const SELLER: &str = "---
 name: seller
@@ -196,10 +182,7 @@ async fn answer(home: &Home, task: &str, key: &str, more: &[&str]) {
 
 #[tokio::test]
 async fn what_people_answered_before_a_fork_is_not_asked_again() {
-    let home = Home::empty();
-    home.write("prompts/payment.md", include_str!("../examples/payment/payment.md"));
-    let replies = include_str!("../examples/payment/replies.yaml");
-    home.write("examples/payment/replies.yaml", replies);
+    let home = crate::cli_asking::home();
     let run = ["run", "payment", "order=A1", "amount_cents=5"];
     let running = home.command(&run).spawn().unwrap();
     until("the task", async || !tasks(&home.journal()).await.is_empty()).await;

@@ -16,6 +16,13 @@ pub const RECORDING_MAX_BYTES: usize = 512 * 1024 * 1024;
 /// How long a replayed function may wait for something that is no step. Steps answer at once.
 pub const REPLAY_STALL_MS: u64 = 2_000;
 
+/// How much of a call's arguments, of a result or of a question is shown where a run is compared with
+/// its recording.
+pub const REPLAY_SHOWN_BYTES: usize = 400;
+
+/// How many recorded requests are named where one is not recorded: enough to see a pattern.
+pub const REPLAY_NEAREST: usize = 3;
+
 /// The longest message of a failure. Servers answer errors with whole web pages.
 pub const FAILURE_MESSAGE_BYTES: usize = 64 * 1024;
 

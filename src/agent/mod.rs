@@ -36,4 +36,5 @@ pub use tool::{
     Answers, Asked, Called, Invocation, RemoteTask, Round, ServerConfig, Servers, TaskDialect,
     TaskNews, Tool, ToolOutput, Toolbox,
 };
+pub(crate) use tools::READ_MORE;
 pub use tools::{BuiltIn, LISTING_STEP};

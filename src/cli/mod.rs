@@ -15,6 +15,7 @@ mod story;
 mod tasks;
 mod till;
 mod token;
+mod trial;
 mod validate;
 
 use std::process::ExitCode;
@@ -162,7 +163,10 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
             tasks::tasks(command, &settings()?, cli.flags.model.as_deref(), screen).await
         }
         Command::Export(args) => export::export(&args, &settings()?, screen).await,
-        Command::Replay(args) => replay::replay(&args, &settings()?, screen).await,
+        Command::Replay(args) => {
+            let model = cli.flags.model.as_deref();
+            replay::replay(&args, &settings()?, environment, model, screen).await
+        }
         Command::Validate => validate::validate(&settings()?, screen),
         Command::Token(args) => token::token(&args, screen),
         Command::Completions(args) => completions::completions(&args, screen),

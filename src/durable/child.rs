@@ -90,7 +90,7 @@ impl Context {
         let ask = Ask {
             kind: StepKind::Child,
             effect: Effect::Idempotent,
-            input: Hash::of(function.as_bytes()).then(input.json().as_bytes()),
+            input: child_input(function, &input),
             shown: Payload::of(&serde_json::json!({"function": function, "name": called})).ok(),
         };
         match self.awaited(&open.key, &ask).await {
@@ -247,6 +247,11 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// The hash of what a step that starts a child is asked with.
+pub(crate) fn child_input(function: &str, input: &Payload) -> Hash {
+    Hash::of(function.as_bytes()).then(input.json().as_bytes())
 }
 
 /// The id of the child that a task's step starts: the same on every run, and as hard to guess as the

@@ -187,7 +187,7 @@ impl Context {
                 until_ms
             }
         };
-        self.live.wait_until(until_ms).await;
+        self.live.wait_for_timer(until_ms).await;
         self.complete(&open.key, Payload::null()).await;
         Ok(())
     }

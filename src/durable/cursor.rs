@@ -12,7 +12,7 @@ use crate::journal::{
 
 /// What stands between the key of a child's step and the key of a question of that child, in the
 /// key under which its parent passes the question on. No name has a `#` in it.
-pub(super) const OF_CHILD: &str = "#child/";
+pub(crate) const OF_CHILD: &str = "#child/";
 
 /// What the code wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]

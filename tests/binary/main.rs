@@ -22,6 +22,7 @@ mod kill_response;
 mod on_disconnect;
 mod recordings;
 mod remote_tasks;
+mod replay_modes;
 mod serve_http;
 mod show;
 mod two_servers;

@@ -61,12 +61,34 @@ pub enum InDoubt {
 
 /// What the file says of calls in doubt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredRule")]
 pub(super) struct DoubtRule {
     /// The tool that may know what happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) check: Option<ToolPattern>,
     /// What becomes of a doubt that no tool settles.
     pub(super) policy: InDoubt,
+}
+
+/// A rule as it is stored. Before there were checks it was the policy alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredRule {
+    Policy(InDoubt),
+    Rule {
+        #[serde(default)]
+        check: Option<ToolPattern>,
+        policy: InDoubt,
+    },
+}
+
+impl From<StoredRule> for DoubtRule {
+    fn from(stored: StoredRule) -> Self {
+        match stored {
+            StoredRule::Policy(policy) => Self { check: None, policy },
+            StoredRule::Rule { check, policy } => Self { check, policy },
+        }
+    }
 }
 
 /// Which tool calls wait for a person's yes.

@@ -10,11 +10,14 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Call;
-use super::built_in::{BUILT_IN, described, read};
+use super::built_in::{described, read};
 use crate::agent::Tool;
 use crate::durable::RetryPolicy;
 use crate::journal::{Failure, StepKind};
 use crate::limits;
+
+/// The tool that reads on, as its steps are recorded.
+pub(crate) const READ_MORE: &str = "relight/read_more";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -113,7 +116,7 @@ impl LongTexts {
         call.turn
             .pure(call.step)
             .kind(StepKind::Tool)
-            .input(&json!({"tool": format!("{BUILT_IN}/read_more"), "arguments": call.arguments}))
+            .input(&json!({"tool": READ_MORE, "arguments": call.arguments}))
             .retry(RetryPolicy::none())
             .run(|_| std::future::ready(Ok(self.part(number, &text, offset, max))))
             .await

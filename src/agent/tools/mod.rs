@@ -36,6 +36,7 @@ pub(super) use self::agents::{AGENT, Callees};
 pub use self::built_in::BuiltIn;
 pub(super) use self::built_in::{BUILT_IN, Web};
 pub(super) use self::downstream::left;
+pub(crate) use self::long::READ_MORE;
 
 /// The step that lists the tools of the agent's servers, and the built-in ones.
 pub const LISTING_STEP: &str = "tools";

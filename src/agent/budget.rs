@@ -32,9 +32,11 @@ pub struct Share {
 
 /// What a run has used up: what an agent tells the one that called it, however it ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Spent {
-    pub(super) tokens: u64,
-    pub(super) microdollars: u64,
+pub struct Spent {
+    /// Tokens in and out.
+    pub tokens: u64,
+    /// Millionths of a dollar.
+    pub microdollars: u64,
     /// Some of it is an estimate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     estimated: bool,
@@ -60,7 +62,7 @@ impl Raised {
 
 impl Spent {
     /// Tokens and money in a few words, for a status message.
-    pub(super) fn words(&self) -> String {
+    pub fn words(&self) -> String {
         let about = if self.estimated { "about " } else { "" };
         let mut words = format!("{about}{} tokens", self.tokens);
         if self.microdollars > 0 {
@@ -321,6 +323,6 @@ impl From<Over> for Unaffordable {
 }
 
 /// An amount of money for people.
-pub(crate) fn dollars(microdollars: u64) -> String {
+pub fn dollars(microdollars: u64) -> String {
     format!("${}.{:04}", microdollars / 1_000_000, microdollars % 1_000_000 / 100)
 }

@@ -21,8 +21,7 @@ mod schema;
 mod tool;
 mod tools;
 
-pub use budget::Share;
-pub(crate) use budget::dollars;
+pub use budget::{Share, Spent, dollars};
 pub use definition::{Asking, AtLimit, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
@@ -31,7 +30,7 @@ pub use model::{
 pub use pinned::Pinned;
 pub use prices::{Price, Prices};
 pub use questions::{AnswerError, OpenQuestions};
-pub use run::{AGENT_FUNCTION, AgentLoop};
+pub use run::{AGENT_FUNCTION, AgentLoop, Answered};
 pub use schema::Schema;
 pub use tool::{
     Answers, Asked, Called, Invocation, RemoteTask, Round, ServerConfig, Servers, TaskDialect,

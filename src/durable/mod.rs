@@ -37,15 +37,15 @@ mod stand_in;
 mod step;
 
 pub use ask::{Answer, Question};
-pub use child::Child;
 pub(crate) use child::child_input;
+pub use child::{Child, child_id};
 pub use clock::{Clock, HurriedClock, ManualClock, SystemClock};
 pub use context::Context;
 pub(crate) use cursor::OF_CHILD;
 pub use cursor::{Ask, Cursor, Decision};
 pub use deadline::TimeLimit;
 pub use entropy::Entropy;
-pub use fork::{Fork, ForkError, fork};
+pub use fork::{Fork, ForkError, ForkPlan, fork, landed};
 pub use function::{Function, function};
 pub use mismatch::Mismatch;
 pub use past::{Left, Past};

@@ -333,6 +333,6 @@ impl From<Over> for Unaffordable {
 }
 
 /// An amount of money for people.
-pub(crate) fn dollars(microdollars: u64) -> String {
+pub fn dollars(microdollars: u64) -> String {
     format!("${}.{:04}", microdollars / 1_000_000, microdollars % 1_000_000 / 100)
 }

@@ -25,7 +25,7 @@ mod tool;
 mod tools;
 mod usage;
 
-pub(crate) use budget::dollars;
+pub use budget::dollars;
 pub use context_sizes::ContextSizes;
 pub use definition::{Asking, AtLimit, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
@@ -35,9 +35,9 @@ pub use model::{
 pub use pinned::Pinned;
 pub use prices::{Price, Prices};
 pub use questions::{AnswerError, OpenQuestions};
-pub use run::{AGENT_FUNCTION, AgentLoop};
+pub use run::{AGENT_FUNCTION, AgentLoop, Answered};
 pub use schema::Schema;
-pub use share::Share;
+pub use share::{Share, Spent};
 pub use sizes::Sizes;
 pub use tool::{
     Answers, Asked, Called, Invocation, People, RemoteTask, Round, ServerConfig, Servers,

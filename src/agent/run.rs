@@ -31,9 +31,11 @@ pub const AGENT_FUNCTION: &str = "agent";
 
 /// What an agent hands to the one that called it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Answered {
-    pub(super) answer: Payload,
-    pub(super) spent: Spent,
+pub struct Answered {
+    /// Its answer.
+    pub answer: Payload,
+    /// What it used up, its own callees' use included.
+    pub spent: Spent,
 }
 
 /// The agent loop as a durable function.

@@ -40,12 +40,14 @@ impl Share {
 
 /// What a run has used up: what an agent tells the one that called it, however it ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Spent {
+pub struct Spent {
     /// Counted only where somebody bounds them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) turns: u64,
-    pub(super) tokens: u64,
-    pub(super) microdollars: u64,
+    /// Tokens in and out.
+    pub tokens: u64,
+    /// Millionths of a dollar.
+    pub microdollars: u64,
     /// Some of it is an estimate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) estimated: bool,
@@ -73,7 +75,7 @@ impl Raised {
 
 impl Spent {
     /// Tokens and money in a few words, for a status message.
-    pub(super) fn words(&self) -> String {
+    pub fn words(&self) -> String {
         let about = if self.estimated { "about " } else { "" };
         let mut words = format!("{about}{} tokens", self.tokens);
         if self.microdollars > 0 {

@@ -4,6 +4,7 @@ mod asking;
 mod completions;
 mod demo;
 mod export;
+mod follow;
 mod form;
 mod host;
 mod replay;
@@ -27,7 +28,7 @@ use relight::limits;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use screen::Screen;
+use screen::{Log, Screen};
 
 /// An AI agent loop runtime, exposed as an MCP server: agents go on mid-plan after a crash.
 ///
@@ -128,7 +129,7 @@ pub(crate) fn main() -> ExitCode {
     let filter = environment.get("RELIGHT_LOG").unwrap_or_else(|| LOG.to_owned());
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
+        .with_writer(|| Log)
         .with_ansi(
             std::io::IsTerminal::is_terminal(&std::io::stderr())
                 && environment.get("NO_COLOR").is_none(),

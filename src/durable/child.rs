@@ -268,7 +268,7 @@ pub(crate) fn child_input(function: &str, input: &Payload) -> Hash {
 
 /// The id of the child that a task's step starts: the same on every run, and as hard to guess as the
 /// parent's.
-pub(super) fn child_id(parent: TaskId, key: &str) -> TaskId {
+pub fn child_id(parent: TaskId, key: &str) -> TaskId {
     let hash = Hash::of(parent.to_string().as_bytes()).then(key.as_bytes());
     TaskId::from_bits(u128::from_be_bytes(*hash.bytes()))
 }

@@ -42,8 +42,8 @@ mod step;
 
 pub use ask::{Answer, Question};
 pub use asking::Attempt;
-pub use child::Child;
 pub(crate) use child::child_input;
+pub use child::{Child, child_id};
 pub use clock::{Clock, HurriedClock, ManualClock, SystemClock};
 pub use context::Context;
 pub(crate) use cursor::OF_CHILD;
@@ -51,7 +51,7 @@ pub use cursor::{Ask, Cursor, Decision};
 pub use deadline::TimeLimit;
 pub use doubt::Doubt;
 pub use entropy::Entropy;
-pub use fork::{Fork, ForkError, fork};
+pub use fork::{Fork, ForkError, ForkPlan, fork, landed};
 pub use function::{Function, function};
 pub use mismatch::Mismatch;
 pub use past::{Left, Past};

@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::approve::Verdict;
@@ -27,7 +28,8 @@ use self::naming::named;
 use self::side_by_side::all_or_first_failure;
 use super::model::{ToolCall, ToolSpec};
 use super::{
-    Called, Definition, Invocation, People, Schema, Share, Tool, ToolPattern, Toolbox, Unanswered,
+    Called, Definition, Invocation, People, Schema, Share, Tool, ToolOutput, ToolPattern, Toolbox,
+    Unanswered,
 };
 use crate::durable::{Answer, Context, Question, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
@@ -345,10 +347,25 @@ async fn refuse(
     call: &ToolCall,
     complaint: String,
 ) -> Result<String, Failure> {
-    turn.step(step, Effect::Pure)
+    let refused = turn
+        .step(step, Effect::Pure)
         .kind(StepKind::Tool)
         .input(&json!({"tool": call.name, "refused": call.arguments}))
         .retry(RetryPolicy::none())
-        .run(|_| std::future::ready(Ok(complaint.clone())))
-        .await
+        .run(|_| std::future::ready(Ok(Refused::Now(complaint.clone()))))
+        .await?;
+    Ok(match refused {
+        Refused::Now(complaint) => complaint,
+        Refused::Made(output) => output.text,
+    })
+}
+
+/// What is recorded of a call that is refused now.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Refused {
+    /// What was wrong with it.
+    Now(String),
+    /// Its answer: it was made by the task that this one is a fork of, whose agent had the tool.
+    Made(ToolOutput),
 }

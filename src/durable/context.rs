@@ -226,6 +226,11 @@ impl Context {
         self.live.commit().await;
     }
 
+    /// What the keys of questions begin with that steps of this name ask from within.
+    pub(super) fn within(&self, name: &str) -> String {
+        format!("{}{name}#", self.scope)
+    }
+
     /// The full name of a step in this scope.
     pub(super) fn scoped(&self, name: &str) -> Result<String, Failure> {
         let full = format!("{}{name}", self.scope);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::cursor::OF_CHILD;
+use super::cursor::owner;
 use crate::journal::{
     Effect, Event, FailureKind, History, Payload, Record, Step, StepKind, StepState, TaskId,
 };
@@ -90,11 +90,8 @@ pub fn fork(task: TaskId, records: &[Record], plan: ForkPlan) -> Result<Fork, Fo
         .filter(|(key, step)| step.state.is_finished() && !anew.iter().any(|anew| anew == key))
         .map(|(key, _)| *key)
         .collect();
-    // A question that was put for a child goes with the child.
-    let is_kept = |key: &str| {
-        let child = key.split_once(OF_CHILD).map_or(key, |(child, _)| child);
-        finished.contains(key) && finished.contains(child)
-    };
+    // A question of a step, or of a child, goes with it.
+    let is_kept = |key: &str| finished.contains(key) && finished.contains(owner(key));
     let (kept, left): (Vec<_>, Vec<_>) = order.into_iter().partition(|(key, _)| is_kept(key));
     let kept: Vec<String> = kept.into_iter().map(|(key, _)| key.to_owned()).collect();
     let not_undone = landed(left.into_iter());

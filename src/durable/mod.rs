@@ -13,16 +13,20 @@
 //!
 //! This room knows nothing of models or MCP, and does no HTTP.
 
+mod account;
 mod ask;
+mod asking;
 mod child;
 mod clock;
 mod context;
 mod cursor;
 mod deadline;
+pub(crate) mod doubt;
 mod drive;
 mod entropy;
 mod fork;
 mod function;
+mod last_word;
 mod live;
 mod mismatch;
 mod own;
@@ -37,6 +41,7 @@ mod stand_in;
 mod step;
 
 pub use ask::{Answer, Question};
+pub use asking::Attempt;
 pub(crate) use child::child_input;
 pub use child::{Child, child_id};
 pub use clock::{Clock, HurriedClock, ManualClock, SystemClock};
@@ -44,6 +49,7 @@ pub use context::Context;
 pub(crate) use cursor::OF_CHILD;
 pub use cursor::{Ask, Cursor, Decision};
 pub use deadline::TimeLimit;
+pub use doubt::Doubt;
 pub use entropy::Entropy;
 pub use fork::{Fork, ForkError, ForkPlan, fork, landed};
 pub use function::{Function, function};
@@ -54,4 +60,4 @@ pub use replay::{Replayed, rehash, replay};
 pub use retry::RetryPolicy;
 pub use runtime::{Builder, Runtime, StartTask};
 pub use stand_in::{Stand, StandIn};
-pub use step::{Attempt, Doubt, StepBuilder};
+pub use step::StepBuilder;

@@ -4,10 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::ToolPattern;
 
-/// What one task of an agent may use up. What is `None` has no bound of its own; turns are
-/// bounded by [`Definition::max_turns`](super::Definition::max_turns).
+/// What one task of an agent may use up together with the agents that it calls. What is `None` has
+/// no such bound; an agent's own turns are bounded by
+/// [`Definition::max_turns`](super::Definition::max_turns) besides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
+    /// Model calls that lead to the next step of a conversation, one a turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u32>,
     /// Tokens in and out, all model calls together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,

@@ -13,6 +13,7 @@ mod connection;
 mod desk;
 mod expand;
 mod http;
+mod in_flight;
 mod opening;
 mod outcome;
 mod seam;
@@ -32,7 +33,7 @@ use self::connection::Connection;
 use self::expand::expand;
 use crate::agent::expand::Env;
 use crate::agent::{
-    Called, Invocation, RemoteTask, ServerConfig, Servers, TaskNews, Tool, Toolbox,
+    Called, Invocation, People, RemoteTask, ServerConfig, Servers, TaskNews, Tool, Toolbox,
 };
 use crate::durable::{Answer, Look};
 use crate::journal::Failure;
@@ -254,6 +255,14 @@ impl Toolbox for Downstream {
         self.to_call(call.servers, call.server).await?.call(&call).await
     }
 
+    async fn call_with(
+        &self,
+        call: Invocation<'_>,
+        people: &dyn People,
+    ) -> Result<Called, Failure> {
+        self.to_call(call.servers, call.server).await?.call_with(&call, people).await
+    }
+
     async fn look(
         &self,
         servers: &Servers,
@@ -262,6 +271,11 @@ impl Toolbox for Downstream {
     ) -> Result<Look<TaskNews>, Failure> {
         let connection = self.to_follow(servers, task).await?;
         self.note(task, &connection, connection.look(task, answered).await)
+    }
+
+    async fn asks(&self, servers: &Servers, task: &RemoteTask, key: &str) -> Result<bool, Failure> {
+        let connection = self.to_follow(servers, task).await?;
+        self.note(task, &connection, connection.asks(task, key).await)
     }
 
     async fn answer(

@@ -16,6 +16,13 @@ pub const RECORDING_MAX_BYTES: usize = 512 * 1024 * 1024;
 /// How long a replayed function may wait for something that is no step. Steps answer at once.
 pub const REPLAY_STALL_MS: u64 = 2_000;
 
+/// How much of a call's arguments, of a result or of a question is shown where a run is compared with
+/// its recording.
+pub const REPLAY_SHOWN_BYTES: usize = 400;
+
+/// How many recorded requests are named where one is not recorded: enough to see a pattern.
+pub const REPLAY_NEAREST: usize = 3;
+
 /// The longest message of a failure. Servers answer errors with whole web pages.
 pub const FAILURE_MESSAGE_BYTES: usize = 64 * 1024;
 
@@ -156,6 +163,14 @@ pub const REMOTE_QUESTIONS: usize = 1_024;
 /// Each has a client of its own; one that is closed is taken up again when it is needed.
 pub const TAKEN_UP_SESSIONS: usize = 64;
 
+/// How long a question that a server asks in the middle of a call waits until it is clear which of
+/// several calls it belongs to. Calls that ask nothing end meanwhile, as a rule.
+pub const QUESTION_OF_CALL_MS: u64 = 30_000;
+
+/// How long a server may go on asking in the middle of a call that was cancelled. What it asks over
+/// that connection meanwhile may be of that call.
+pub const CANCELLED_CALL_MS: u64 = 10_000;
+
 /// Sessions of former processes that are remembered as gone, before all are forgotten: each costs one
 /// more try to find out again.
 pub const GONE_SESSIONS: usize = 1_024;
@@ -172,6 +187,10 @@ pub const POLL_MAX_MS: u64 = 60_000;
 /// Looks in a row that may fail before a task elsewhere is given up: with [`STEP_RETRY_MAX_MS`]
 /// between them, some 15 minutes, enough to restart a server.
 pub const POLL_FAILURES: u32 = 20;
+
+/// The longest wait between two looks whether a question is still asked that another server's task
+/// waits with. Each costs a parked task a replay and two events.
+pub const QUESTION_LOOK_MAX_MS: u64 = 5 * 60 * 1000;
 
 /// How often one task of a tool server may come back with questions.
 pub const REMOTE_TASK_ROUNDS: usize = 1_000;
@@ -230,8 +249,8 @@ pub const CONTEXT_TOKENS: u64 = 128_000;
 pub const CONTEXT_TOKENS_MIN: u64 = 1_000;
 
 /// At which part of that a conversation is shortened. The rest is for the reply, and for what tokens
-/// were estimated too low. A replay shortens where the first run did, so another value stops tasks
-/// that are under way; the same goes for the three below.
+/// were estimated too low. Tasks under way keep the value that they began with, of this and the three
+/// below.
 pub const COMPACT_AT_PERCENT: u64 = 80;
 
 /// Which part of it the newest exchanges may take that stay as they are.

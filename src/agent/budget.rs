@@ -5,72 +5,14 @@
 //! agents that are called side by side get disjoint shares of it. What a server does not say (usage)
 //! is estimated, never taken as zero; a share whose use nobody told counts as used up.
 
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use serde::{Deserialize, Serialize};
 
 use super::limit::{Limit, Over};
 use super::model::{Reply, Usage};
+use super::share::{Share, Spent};
 use super::{AtLimit, Definition, Prices};
 use crate::journal::{Failure, TaskId};
 use crate::limits;
-
-/// What an agent that calls another lets it use up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Share {
-    /// The task at the top, for which all of this is done.
-    pub(super) root: TaskId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tokens: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    microdollars: Option<u64>,
-    /// In Unix milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    until_ms: Option<i64>,
-}
-
-/// What a run has used up: what an agent tells the one that called it, however it ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Spent {
-    pub(super) tokens: u64,
-    pub(super) microdollars: u64,
-    /// Some of it is an estimate.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    estimated: bool,
-    /// Some of it has no price.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    unpriced: bool,
-    /// By how much people raised its limits.
-    #[serde(default, skip_serializing_if = "Raised::is_none")]
-    raised: Raised,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Raised {
-    tokens: u64,
-    microdollars: u64,
-}
-
-impl Raised {
-    fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl Spent {
-    /// Tokens and money in a few words, for a status message.
-    pub(super) fn words(&self) -> String {
-        let about = if self.estimated { "about " } else { "" };
-        let mut words = format!("{about}{} tokens", self.tokens);
-        if self.microdollars > 0 {
-            let least = if self.unpriced { "at least " } else { "" };
-            // Writing to a String cannot fail.
-            let _ = write!(words, ", {least}{}", dollars(self.microdollars));
-        }
-        words
-    }
-}
 
 /// The limits of one run, and what is used up of them. Shared by the loop and the calls of agents.
 #[derive(Debug)]
@@ -81,7 +23,10 @@ pub(super) struct Purse {
 
 #[derive(Debug)]
 struct Account {
-    turns: u32,
+    /// The run's own turns; `None` where the budget's say the same.
+    own_turns: Option<u32>,
+    /// The turns of the run and of all that it calls.
+    turns: Option<Bound>,
     tokens: Option<Bound>,
     microdollars: Option<Bound>,
     /// In Unix milliseconds.
@@ -121,8 +66,11 @@ impl Purse {
         let own_ms = budget.wall_time_ms.filter(|_| budget.at_limit == AtLimit::Ask);
         let own_end = own_ms.map(|ms| began_at_ms.saturating_add_unsigned(ms));
         let ends = [own_end, share.and_then(|share| share.until_ms)];
+        // Of `budget: {turns: 5}` alone `maxTurns` is 5 too, and nobody is asked twice for one thing.
+        let own_turns = Some(agent.max_turns()).filter(|own| budget.turns != Some(*own));
         let account = Account {
-            turns: agent.max_turns(),
+            own_turns,
+            turns: Bound::of(budget.turns.map(u64::from), share.and_then(|share| share.turns)),
             tokens: Bound::of(budget.tokens, share.and_then(|share| share.tokens)),
             microdollars: Bound::of(
                 budget.microdollars,
@@ -151,8 +99,24 @@ impl Purse {
 
     /// Whether there is a turn left (`turn` counts from 1).
     pub(super) fn check_turn(&self, turn: u32) -> Result<(), Over> {
-        let turns = self.account().turns;
-        if turn > turns { Err(Over::turns(turns)) } else { Ok(()) }
+        let account = self.account();
+        if let Some(most) = account.own_turns.filter(|most| turn > *most) {
+            return Err(Over::own_turns(most));
+        }
+        match account.turns {
+            Some(Bound { most, is_share }) if account.spent.turns >= most => {
+                Err(Over::turns(account.spent.turns, most, is_share))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a turn that begins.
+    pub(super) fn begin_turn(&self) {
+        let mut account = self.account();
+        if account.turns.is_some() {
+            account.spent.turns = account.spent.turns.saturating_add(1);
+        }
     }
 
     /// Whether time is left.
@@ -213,37 +177,52 @@ impl Purse {
 
     /// Commits what a call cost that was estimated to read `input_tokens`.
     pub(super) fn commit(&self, model: &str, input_tokens: u64, reply: &Reply) {
-        let mut account = self.account();
         let usage = reply.usage.unwrap_or_else(|| {
-            account.spent.estimated = true;
             let calls: usize =
                 reply.calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
             let bytes = reply.text.as_ref().map_or(0, String::len) + calls;
-            Usage {
-                input_tokens,
-                output_tokens: bytes as u64 / limits::TOKEN_BYTES + 1,
-                cached_tokens: 0,
-            }
+            let output_tokens = bytes as u64 / limits::TOKEN_BYTES + 1;
+            Usage { input_tokens, output_tokens, cached_tokens: 0 }
         });
+        self.charge(model, &usage, reply.usage.is_none());
+    }
+
+    /// Commits a call whose reply was lost: all that was reserved for it, because the server may
+    /// have written as much. Where nothing bounds what it writes, only what it reads is known.
+    pub(super) fn commit_lost(&self, model: &str, input_tokens: u64, most: Option<u32>) {
+        let output_tokens = most.map_or(0, u64::from);
+        self.charge(model, &Usage { input_tokens, output_tokens, cached_tokens: 0 }, true);
+    }
+
+    fn charge(&self, model: &str, usage: &Usage, is_estimate: bool) {
+        let mut account = self.account();
         let spent = &mut account.spent;
+        spent.estimated |= is_estimate;
         let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
         spent.tokens = spent.tokens.saturating_add(tokens);
-        match self.prices.cost(model, &usage) {
+        match self.prices.cost(model, usage) {
             Some(cost) => spent.microdollars = spent.microdollars.saturating_add(cost),
             None => spent.unpriced = true,
         }
     }
 
-    /// What each of so many agents, called side by side, may use up: equal parts of what is left,
-    /// after one such part for the caller, who is to make something of what they find.
-    pub(super) fn share(&self, root: TaskId, calls: usize) -> Share {
+    /// What the `nth` (from 0) of so many agents, called side by side, may use up: equal parts of
+    /// what is left, after one such part for the caller, who is to make something of what they find.
+    /// Turns are few: where they do not come out even, the caller has one more, then the first calls.
+    pub(super) fn share(&self, root: TaskId, nth: usize, calls: usize) -> Share {
         let account = self.account();
-        let parts = (calls as u64).saturating_add(1);
-        let part = |bound: Option<Bound>, spent: u64| {
-            bound.map(|bound| bound.most.saturating_sub(spent) / parts)
-        };
+        let (nth, calls) = (nth as u64, calls.max(1) as u64);
+        let parts = calls.saturating_add(1);
+        let left =
+            |bound: Option<Bound>, spent: u64| bound.map(|bound| bound.most.saturating_sub(spent));
+        let part = |bound, spent| left(bound, spent).map(|left| left / parts);
+        let turns = left(account.turns, account.spent.turns).map(|left| {
+            let given = left - left.div_ceil(parts);
+            given / calls + u64::from(nth < given % calls)
+        });
         Share {
             root,
+            turns,
             tokens: part(account.tokens, account.spent.tokens),
             microdollars: part(account.microdollars, account.spent.microdollars),
             until_ms: account.until_ms,
@@ -254,34 +233,49 @@ impl Purse {
     /// a person let it use beyond the share is beyond this run's own limits too.
     pub(super) fn settle(&self, share: &Share, spent: Option<Spent>) {
         let mut account = self.account();
-        let spent = spent.unwrap_or(Spent {
-            tokens: share.tokens.unwrap_or_default(),
-            microdollars: share.microdollars.unwrap_or_default(),
-            estimated: true,
-            unpriced: true,
-            raised: Raised::default(),
-        });
+        let spent = spent.unwrap_or_else(|| share.whole());
         let beyond = |spent: u64, share: Option<u64>, raised: u64| {
             share.map_or(0, |share| spent.saturating_sub(share).min(raised))
         };
+        account.raise_turns(beyond(spent.turns, share.turns, spent.raised.turns));
         account.raise_tokens(beyond(spent.tokens, share.tokens, spent.raised.tokens));
         let dollars = beyond(spent.microdollars, share.microdollars, spent.raised.microdollars);
         account.raise_microdollars(dollars);
-        let sum = &mut account.spent;
-        sum.tokens = sum.tokens.saturating_add(spent.tokens);
-        sum.microdollars = sum.microdollars.saturating_add(spent.microdollars);
-        sum.estimated |= spent.estimated;
-        sum.unpriced |= spent.unpriced;
+        account.add(spent);
+    }
+
+    /// Takes in what an agent has used up whose share is not known, for an account of a run that has
+    /// ended.
+    pub(super) fn take_in(&self, spent: Option<Spent>) {
+        let mut account = self.account();
+        let unknown = Spent { estimated: true, unpriced: true, ..Spent::default() };
+        let spent = spent.unwrap_or(unknown);
+        account.add(spent);
+        let raised = &mut account.spent.raised;
+        raised.turns = raised.turns.saturating_add(spent.raised.turns);
+        raised.tokens = raised.tokens.saturating_add(spent.raised.tokens);
+        raised.microdollars = raised.microdollars.saturating_add(spent.raised.microdollars);
+    }
+
+    /// Counts all of the share as used up.
+    pub(super) fn use_up(&self, share: &Share) {
+        let spent = &mut self.account().spent;
+        let whole = share.whole();
+        spent.turns = spent.turns.max(whole.turns);
+        spent.tokens = spent.tokens.max(whole.tokens);
+        spent.microdollars = spent.microdollars.max(whole.microdollars);
+        spent.estimated = true;
     }
 
     /// Raises a limit by as much: turns, tokens, micro-dollars, or milliseconds from `now_ms` on.
     pub(super) fn raise(&self, limit: Limit, by: u64, now_ms: i64) {
         let mut account = self.account();
         match limit {
-            Limit::Turns => {
+            Limit::OwnTurns => {
                 let by = u32::try_from(by).unwrap_or(u32::MAX);
-                account.turns = account.turns.saturating_add(by);
+                account.own_turns = account.own_turns.map(|most| most.saturating_add(by));
             }
+            Limit::Turns => account.raise_turns(by),
             Limit::Tokens => account.raise_tokens(by),
             Limit::Dollars => account.raise_microdollars(by),
             Limit::Time => account.until_ms = Some(now_ms.saturating_add_unsigned(by)),
@@ -290,6 +284,24 @@ impl Purse {
 }
 
 impl Account {
+    fn add(&mut self, spent: Spent) {
+        let sum = &mut self.spent;
+        if self.turns.is_some() {
+            sum.turns = sum.turns.saturating_add(spent.turns);
+        }
+        sum.tokens = sum.tokens.saturating_add(spent.tokens);
+        sum.microdollars = sum.microdollars.saturating_add(spent.microdollars);
+        sum.estimated |= spent.estimated;
+        sum.unpriced |= spent.unpriced;
+    }
+
+    fn raise_turns(&mut self, by: u64) {
+        if let Some(bound) = &mut self.turns {
+            bound.most = bound.most.saturating_add(by);
+            self.spent.raised.turns = self.spent.raised.turns.saturating_add(by);
+        }
+    }
+
     fn raise_tokens(&mut self, by: u64) {
         if let Some(bound) = &mut self.tokens {
             bound.most = bound.most.saturating_add(by);
@@ -321,6 +333,6 @@ impl From<Over> for Unaffordable {
 }
 
 /// An amount of money for people.
-pub(super) fn dollars(microdollars: u64) -> String {
+pub fn dollars(microdollars: u64) -> String {
     format!("${}.{:04}", microdollars / 1_000_000, microdollars % 1_000_000 / 100)
 }

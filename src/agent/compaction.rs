@@ -4,6 +4,7 @@
 //! The journal keeps every message all the same. Everything here follows from the conversation and
 //! from what is pinned with the task, so a replay comes to the same cuts.
 
+use super::Sizes;
 use super::conversation::{Conversation, Cut};
 use super::model::Message;
 use crate::journal::{Failure, Hash};
@@ -17,6 +18,7 @@ pub(super) const SYSTEM_PROMPT: &str = include_str!("../../prompts/system/compac
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     tokens: u64,
+    sizes: Sizes,
 }
 
 /// A cut through a conversation, and what to ask for a summary of what it leaves out.
@@ -34,8 +36,8 @@ pub(super) struct Plan {
 }
 
 impl Window {
-    pub(super) fn new(tokens: u64) -> Self {
-        Self { tokens }
+    pub(super) fn new(tokens: u64, sizes: Sizes) -> Self {
+        Self { tokens, sizes }
     }
 
     /// Takes in that this conversation was longer than the window.
@@ -46,11 +48,11 @@ impl Window {
     /// The cut to make before the next request, where the window is nearly full and there is enough
     /// to leave out: a summary that wins little would be followed by the next one at once.
     pub(super) fn plan(&self, talk: &Conversation) -> Option<Plan> {
-        let near = self.tokens.saturating_mul(limits::COMPACT_AT_PERCENT) / 100;
+        let near = self.tokens.saturating_mul(self.sizes.compact_at_percent) / 100;
         if talk.estimated_tokens() < near {
             return None;
         }
-        let worth = self.tokens.saturating_mul(limits::SUMMARY_PERCENT) / 100;
+        let worth = self.tokens.saturating_mul(self.sizes.summary_percent) / 100;
         self.plan_any(talk).filter(|plan| plan.left_out_tokens(talk) > worth)
     }
 
@@ -60,14 +62,14 @@ impl Window {
         let bytes = |tokens: u64| {
             usize::try_from(tokens.saturating_mul(limits::TOKEN_BYTES)).unwrap_or(usize::MAX)
         };
-        let cut = talk.cut(bytes(share(limits::KEPT_PERCENT)))?;
+        let cut = talk.cut(bytes(share(self.sizes.kept_percent)))?;
         let (task, left_out) = talk.before(&cut);
-        let most = share(limits::TRANSCRIPT_PERCENT);
+        let most = share(self.sizes.transcript_percent);
         let text = request(task, left_out, bytes(most));
         Some(Plan {
             hash: Hash::of(b"compact").then(talk.hash().bytes()),
             tokens: most.min(talk.bytes_before(&cut) as u64 / limits::TOKEN_BYTES),
-            summary_tokens: u32::try_from(share(limits::SUMMARY_PERCENT))
+            summary_tokens: u32::try_from(share(self.sizes.summary_percent))
                 .unwrap_or(u32::MAX)
                 .max(1),
             request: [Message::User { text }],
@@ -183,12 +185,12 @@ mod tests {
 
     #[test]
     fn nothing_is_done_while_there_is_room() {
-        assert!(Window::new(10_000).plan(&talk(10, 100)).is_none());
+        assert!(Window::new(10_000, Sizes::default()).plan(&talk(10, 100)).is_none());
     }
 
     #[test]
     fn a_full_window_is_cut_and_the_cut_makes_room() {
-        let window = Window::new(2_000);
+        let window = Window::new(2_000, Sizes::default());
         let mut talk = talk(20, 400);
         let plan = window.plan(&talk).unwrap();
         let Message::User { text } = &plan.request[0] else { panic!("{plan:?}") };
@@ -202,17 +204,18 @@ mod tests {
 
     #[test]
     fn one_exchange_is_never_cut() {
-        assert!(Window::new(100).plan_any(&talk(1, 10_000)).is_none());
+        assert!(Window::new(100, Sizes::default()).plan_any(&talk(1, 10_000)).is_none());
         // What the model has just asked for stays, however long it is.
         let long = talk(2, 10_000);
-        let (_, left_out) = long.before(&Window::new(100).plan_any(&long).unwrap().cut);
+        let (_, left_out) =
+            long.before(&Window::new(100, Sizes::default()).plan_any(&long).unwrap().cut);
         assert_eq!(left_out.len(), 3);
     }
 
     #[test]
     fn a_window_that_was_too_large_shrinks() {
         let talk = talk(4, 400);
-        let mut window = Window::new(1_000_000);
+        let mut window = Window::new(1_000_000, Sizes::default());
         assert!(window.plan(&talk).is_none());
         window.shrink_below(&talk);
         assert!(window.plan(&talk).is_some());

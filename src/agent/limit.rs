@@ -10,6 +10,9 @@ use crate::limits;
 /// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
+    /// Those of one agent alone.
+    OwnTurns,
+    /// Those of the agent and of all that it calls.
     Turns,
     Tokens,
     Dollars,
@@ -29,9 +32,14 @@ pub(super) struct Over {
 }
 
 impl Over {
-    pub(super) fn turns(turns: u32) -> Self {
+    pub(super) fn own_turns(turns: u32) -> Self {
         let what = format!("no answer after {turns} turns");
-        Self { limit: Limit::Turns, what, most: u64::from(turns), is_share: false }
+        Self { limit: Limit::OwnTurns, what, most: u64::from(turns), is_share: false }
+    }
+
+    pub(super) fn turns(spent: u64, most: u64, is_share: bool) -> Self {
+        let what = format!("{spent} of {most} turns are over");
+        Self { limit: Limit::Turns, what: used_up(&what), most, is_share }
     }
 
     pub(super) fn tokens(spent: u64, most: u64, next: u64, is_share: bool) -> Self {
@@ -59,14 +67,16 @@ impl Over {
     /// The end of a run at this limit, with the last that its model said.
     pub(super) fn failure(&self, last_words: Option<&str>) -> Failure {
         let key = match self.limit {
-            Limit::Turns => "maxTurns",
+            Limit::OwnTurns => "maxTurns",
+            Limit::Turns => "budget.turns",
             Limit::Tokens => "budget.tokens",
             Limit::Dollars => "budget.dollars",
             Limit::Time => "budget.wallTime",
         };
         let (what, share) = (&self.what, self.is_share);
-        let whose = if share { "that of the agent that called this one" } else { "the agent's" };
-        let mut message = format!("{what}; raise `{key}` in {whose} file for new tasks");
+        let file =
+            if share { "the file of the agent that called this one" } else { "the agent's file" };
+        let mut message = format!("{what}; raise `{key}` in {file} for new tasks");
         if !share {
             message.push_str(", or let it ask for more: `budget: {atLimit: ask}`");
         }
@@ -80,18 +90,13 @@ impl Over {
 
     /// The name of the step that asks.
     pub(super) fn step(&self) -> &'static str {
-        match self.limit {
-            Limit::Turns => "raise-turns",
-            Limit::Tokens => "raise-tokens",
-            Limit::Dollars => "raise-dollars",
-            Limit::Time => "raise-time",
-        }
+        self.limit.step()
     }
 
     /// Whether to go on, and with how much more.
     pub(super) fn question(&self, agent: &str) -> Result<Question, Failure> {
         let (field, kind, default) = match self.limit {
-            Limit::Turns => ("turns", "integer", json!(self.most)),
+            Limit::OwnTurns | Limit::Turns => ("turns", "integer", json!(self.most)),
             Limit::Tokens => ("tokens", "integer", json!(self.most)),
             Limit::Dollars => ("dollars", "number", json!(to_units(self.most, MICRO))),
             Limit::Time => ("minutes", "number", json!(to_units(self.most, MINUTE))),
@@ -122,11 +127,35 @@ impl Over {
 
     /// The amount that a person filled in, in the limit's unit; `None` where it is none.
     pub(super) fn amount(&self, content: &Map<String, Value>) -> Option<u64> {
-        let amount = match self.limit {
-            Limit::Turns => content.get("turns")?.as_u64()?,
-            Limit::Tokens => content.get("tokens")?.as_u64()?,
-            Limit::Dollars => from_units(content.get("dollars")?.as_f64()?, MICRO),
-            Limit::Time => from_units(content.get("minutes")?.as_f64()?, MINUTE),
+        self.limit.amount(content)
+    }
+
+    /// What a person has answered to the step of this name: the limit that was reached, and by how
+    /// much it was raised.
+    pub(super) fn raised(step: &str, content: &Map<String, Value>) -> Option<(Limit, u64)> {
+        let limits = [Limit::Turns, Limit::Tokens, Limit::Dollars, Limit::Time];
+        let limit = limits.into_iter().find(|limit| limit.step() == step)?;
+        Some((limit, limit.amount(content)?))
+    }
+}
+
+impl Limit {
+    /// The name of the step that asks for more.
+    fn step(self) -> &'static str {
+        match self {
+            Self::OwnTurns | Self::Turns => "raise-turns",
+            Self::Tokens => "raise-tokens",
+            Self::Dollars => "raise-dollars",
+            Self::Time => "raise-time",
+        }
+    }
+
+    fn amount(self, content: &Map<String, Value>) -> Option<u64> {
+        let amount = match self {
+            Self::OwnTurns | Self::Turns => content.get("turns")?.as_u64()?,
+            Self::Tokens => content.get("tokens")?.as_u64()?,
+            Self::Dollars => from_units(content.get("dollars")?.as_f64()?, MICRO),
+            Self::Time => from_units(content.get("minutes")?.as_f64()?, MINUTE),
         };
         (amount > 0).then_some(amount)
     }

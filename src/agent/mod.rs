@@ -5,6 +5,7 @@
 mod background;
 mod budget;
 mod compaction;
+mod context_sizes;
 mod conversation;
 pub mod definition;
 mod duration;
@@ -18,10 +19,14 @@ mod prices;
 mod questions;
 mod run;
 mod schema;
+mod share;
+mod sizes;
 mod tool;
 mod tools;
+mod usage;
 
-pub use budget::Share;
+pub use budget::dollars;
+pub use context_sizes::ContextSizes;
 pub use definition::{Asking, AtLimit, Budget, Definition, InDoubt, ToolPattern, Unanswered};
 pub use model::{
     Finish, Message, Model, Models, OpenModel, Outcome, Reply, Request, Settings, ToolCall,
@@ -30,10 +35,13 @@ pub use model::{
 pub use pinned::Pinned;
 pub use prices::{Price, Prices};
 pub use questions::{AnswerError, OpenQuestions};
-pub use run::{AGENT_FUNCTION, AgentLoop, NO_MODEL};
+pub use run::{AGENT_FUNCTION, AgentLoop, Answered, NO_MODEL};
 pub use schema::Schema;
+pub use share::{Share, Spent};
+pub use sizes::Sizes;
 pub use tool::{
-    Answers, Asked, Called, Invocation, RemoteTask, Round, ServerConfig, Servers, TaskDialect,
-    TaskNews, Tool, ToolOutput, Toolbox,
+    Answers, Asked, Called, Invocation, People, RemoteTask, Round, ServerConfig, Servers,
+    TaskDialect, TaskNews, Tool, ToolOutput, Toolbox,
 };
+pub(crate) use tools::READ_MORE;
 pub use tools::{BuiltIn, LISTING_STEP};

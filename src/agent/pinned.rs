@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::run::AGENT_FUNCTION;
-use super::{AtLimit, Definition, Prices, Share};
+use super::{AtLimit, Definition, Prices, Share, Sizes};
 use crate::durable::{StartTask, TimeLimit};
 use crate::journal::Payload;
 
@@ -22,6 +22,9 @@ pub struct Pinned {
     /// where they may call it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<String, Definition>,
+    /// The sizes that its conversation is cut by.
+    #[serde(default = "Sizes::unnamed", skip_serializing_if = "Sizes::are_unnamed")]
+    pub sizes: Sizes,
     /// What the agent that calls this one lets it use up; `None` where a person calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
@@ -35,7 +38,8 @@ impl Pinned {
         let models: Vec<String> = all.flat_map(|agent| agent.models().iter().cloned()).collect();
         let agents = callees.into_iter().map(|agent| (agent.name().to_owned(), agent)).collect();
         let prices = prices.only(&models);
-        Self { models: agent.models().to_vec(), agent, prices, agents, share: None }
+        let (models, sizes) = (agent.models().to_vec(), Sizes::default());
+        Self { models, agent, prices, agents, sizes, share: None }
     }
 
     /// The task that runs this agent with these arguments.
@@ -58,7 +62,7 @@ impl Pinned {
     /// What a run of an agent that this one calls is pinned to.
     pub(super) fn callee(&self, name: &str, share: Share) -> Option<Self> {
         let agent = self.agents.get(name)?.clone();
-        let (prices, agents) = (self.prices.clone(), self.agents.clone());
-        Some(Self { models: agent.models().to_vec(), agent, prices, agents, share: Some(share) })
+        let (models, share) = (agent.models().to_vec(), Some(share));
+        Some(Self { models, agent, share, ..self.clone() })
     }
 }

@@ -71,7 +71,7 @@ impl FromIterator<(String, Price)> for Prices {
     }
 }
 
-fn plain(model: &str) -> &str {
+pub(super) fn plain(model: &str) -> &str {
     let apis = ["openai:", "openai-responses:"];
     apis.iter().find_map(|api| model.strip_prefix(api)).unwrap_or(model)
 }

@@ -5,6 +5,7 @@
 
 mod room;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::background::{self, Awaited};
-use super::budget::{Purse, Spent};
+use super::budget::Purse;
 use super::compaction::{self, Plan, Window};
 use super::conversation::Conversation;
 use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
+use super::share::Spent;
 use super::tools::{self, Bench, Callees, Web};
-use super::{Definition, Pinned, Schema, Settings, Toolbox};
+use super::{Definition, Pinned, Schema, Settings, Sizes, Toolbox, usage};
 use crate::durable::{Context, Function, Left, Past};
-use crate::journal::{Failure, FailureKind, Hash, Payload, StepKind, TaskId};
+use crate::journal::{Failure, FailureKind, Hash, History, Payload, StepKind, TaskId};
 use crate::limits;
 
 /// The name under which the agent loop is registered with a [`Runtime`](crate::durable::Runtime).
@@ -33,9 +35,11 @@ pub const NO_MODEL: &str = "no model is configured: set `model` in the agent's f
 
 /// What an agent hands to the one that called it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Answered {
-    pub(super) answer: Payload,
-    pub(super) spent: Spent,
+pub struct Answered {
+    /// Its answer.
+    pub answer: Payload,
+    /// What it used up, its own callees' use included.
+    pub spent: Spent,
 }
 
 /// The agent loop as a durable function.
@@ -90,6 +94,14 @@ impl Function for AgentLoop {
         let calls = tools::left(&self.toolbox, past);
         Left::both(calls, background::left(&self.models, past))
     }
+
+    fn account(&self, history: &History, below: &HashMap<String, Payload>) -> Option<Payload> {
+        usage::of(history, below).and_then(|spent| Payload::of(&spent).ok())
+    }
+
+    fn settled(&self, history: &History) -> HashMap<String, bool> {
+        tools::settled(history)
+    }
 }
 
 async fn go(
@@ -103,11 +115,11 @@ async fn go(
 ) -> Result<Payload, Failure> {
     let agent = Arc::new(pinned.agent.clone());
     let root = pinned.share.map_or_else(|| ctx.task_id(), |share| share.root);
-    let names = pinned.models.clone();
+    let (names, sizes) = (pinned.models.clone(), pinned.sizes);
     let callees = Callees::new(Arc::new(pinned), Arc::clone(&purse), root);
     let bench = Bench::set_up(&ctx, toolbox, web, Arc::clone(&agent), callees).await?;
     let run = Run::new(ctx, agent, names, purse, root, models, &bench);
-    run.to_the_end(&bench, input).await
+    run.to_the_end(&bench, sizes, input).await
 }
 
 /// Tells the agent that called this one what was spent, whatever the end.
@@ -171,9 +183,14 @@ impl Run {
         }
     }
 
-    async fn to_the_end(&self, bench: &Bench, input: &Payload) -> Result<Payload, Failure> {
+    async fn to_the_end(
+        &self,
+        bench: &Bench,
+        sizes: Sizes,
+        input: &Payload,
+    ) -> Result<Payload, Failure> {
         let mut talk = Conversation::new(&self.system, self.agent.first_message(input));
-        let mut window = Window::new(self.agent.context_tokens());
+        let mut window = Window::new(self.agent.context_tokens(), sizes);
         let mut empty_replies = 0;
         let mut n = 0;
         loop {
@@ -283,8 +300,7 @@ impl Run {
             let step = prompt.step;
             let step = if i == 0 { step.to_owned() } else { format!("{step}-{}", i + 1) };
             // A budget that is used up is so for every model of the list.
-            let settings = self.reserve(turn, name, prompt).await?;
-            match self.ask_one(turn, &step, name, &settings, prompt).await {
+            match self.ask_one(turn, &step, name, prompt).await? {
                 Ok(Asked::Replied(Reply { finish: Finish::Filtered, .. })) => {
                     failures.push(format!("{name}: the provider withheld the reply"))
                 }
@@ -297,40 +313,50 @@ impl Run {
     }
 
     /// Asks one model until it has replied, or failed for good. A call that the server took on and
-    /// lost is made again, as often as the agent's retry policy has it.
+    /// lost is made again, as often as the agent's retry policy has it, and what the lost one may
+    /// have cost is counted first.
+    ///
+    /// # Errors
+    /// At a limit that ends the run. How the model has failed is in the value.
     async fn ask_one(
         &self,
         turn: &Context,
         step: &str,
         name: &str,
-        settings: &Settings,
         prompt: &Prompt<'_>,
-    ) -> Result<Asked, Failure> {
+    ) -> Result<Result<Asked, Failure>, Failure> {
         let retry = self.agent.retry();
         let mut times_lost = 0;
         loop {
-            let mut outcome = self.call(turn, step, name, settings, prompt).await?;
-            if let Outcome::Pending { pending } = outcome {
+            let settings = self.reserve(turn, name, prompt).await?;
+            let lost = || self.purse.commit_lost(name, prompt.tokens, settings.max_output_tokens);
+            let mut outcome = self.call(turn, step, name, &settings, prompt).await;
+            if let Ok(Outcome::Pending { pending }) = outcome {
                 let call = Awaited { model: name.to_owned(), response: pending };
-                outcome = background::end(turn, step, self.models.as_ref(), &call).await?;
+                outcome = background::end(turn, step, self.models.as_ref(), &call).await;
+                if outcome.is_err() {
+                    lost();
+                }
             }
             match outcome {
-                Outcome::Reply(reply) => {
+                Ok(Outcome::Reply(reply)) => {
                     self.purse.commit(name, prompt.tokens, &reply);
-                    return Ok(Asked::Replied(reply));
+                    return Ok(Ok(Asked::Replied(reply)));
                 }
-                Outcome::Lost { lost } => {
+                Ok(Outcome::Lost { lost: why }) => {
+                    lost();
                     times_lost += 1;
                     if times_lost >= retry.attempts {
-                        return Err(lost);
+                        return Ok(Err(why));
                     }
                     let wait_ms = retry.backoff_ms(times_lost);
                     turn.sleep(&format!("{step}/again"), Duration::from_millis(wait_ms)).await?;
                 }
-                Outcome::TooLong { too_long } => return Ok(Asked::TooLong(too_long)),
-                Outcome::Pending { pending } => {
-                    return Err(Failure::is_final(format!("{name} has not ended {pending}")));
+                Ok(Outcome::TooLong { too_long }) => return Ok(Ok(Asked::TooLong(too_long))),
+                Ok(Outcome::Pending { pending }) => {
+                    return Ok(Err(Failure::is_final(format!("{name} has not ended {pending}"))));
                 }
+                Err(failure) => return Ok(Err(failure)),
             }
         }
     }
@@ -345,7 +371,13 @@ impl Run {
         prompt: &Prompt<'_>,
     ) -> Result<Outcome, Failure> {
         let hash = prompt.hash.then(name.as_bytes()).then(&settings_bytes(settings));
-        let shown = Payload::of(&json!({"model": name, "messages": prompt.messages.len()})).ok();
+        // What was reserved for it stands there for an account of a run that ends in the middle.
+        let (messages, reads) = (prompt.messages.len(), prompt.tokens);
+        let mut shown = json!({"model": name, "messages": messages, "reads": reads});
+        if let Some(writes) = settings.max_output_tokens {
+            shown["writes"] = json!(writes);
+        }
+        let shown = Payload::of(&shown).ok();
         turn.idempotent(step)
             .kind(StepKind::Model)
             .input_hash(hash, shown)

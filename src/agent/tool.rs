@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ToolPattern;
 use crate::durable::{Answer, Look, Question};
-use crate::journal::{Effect, Failure, Payload};
+use crate::journal::{Effect, Failure, Payload, TaskId};
 
 /// A tool server as an agent's file or `mcp.json` describes it, with `${VAR}` not yet expanded: it
 /// is journalled with the task, and secrets never are.
@@ -248,6 +249,17 @@ pub struct ToolOutput {
     pub structured: Option<Value>,
 }
 
+/// Who is asked what a tool wants to know in the middle of a call.
+#[async_trait]
+pub trait People: Send + Sync {
+    /// The task for which the call is made.
+    fn task(&self) -> TaskId;
+
+    /// Asks, for as long as it takes. `gone` is over when the tool does not wait for the answer any
+    /// more; `None` then, and where the question cannot be put.
+    async fn ask(&self, question: Question, gone: BoxFuture<'_, ()>) -> Option<Answer>;
+}
+
 /// Reaches tools.
 #[async_trait]
 pub trait Toolbox: Send + Sync {
@@ -267,6 +279,19 @@ pub trait Toolbox: Send + Sync {
     /// it. A tool that ran and failed is no error: see [`ToolOutput::is_error`].
     async fn call(&self, call: Invocation<'_>) -> Result<Called, Failure>;
 
+    /// As [`Toolbox::call`], with people to ask for a tool that asks in the middle of the call. One
+    /// that has nobody is told that the form was put away.
+    ///
+    /// # Errors
+    /// As [`Toolbox::call`].
+    async fn call_with(
+        &self,
+        call: Invocation<'_>,
+        _people: &dyn People,
+    ) -> Result<Called, Failure> {
+        self.call(call).await
+    }
+
     /// Looks once at a task that a call has led to. `answered` are the keys of questions that were
     /// answered before: a server may go on showing them for a while.
     ///
@@ -279,6 +304,19 @@ pub trait Toolbox: Send + Sync {
         task: &RemoteTask,
         _answered: &[String],
     ) -> Result<Look<TaskNews>, Failure> {
+        Err(no_tasks(task))
+    }
+
+    /// Whether such a task still waits for the answer to this question.
+    ///
+    /// # Errors
+    /// As [`Toolbox::look`].
+    async fn asks(
+        &self,
+        _servers: &Servers,
+        task: &RemoteTask,
+        _key: &str,
+    ) -> Result<bool, Failure> {
         Err(no_tasks(task))
     }
 

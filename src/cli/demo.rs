@@ -19,13 +19,16 @@ use tokio::process::Command;
 
 use super::Error;
 use super::screen::{Screen, bold, coloured, dim};
-use super::story::Teller;
+use super::story::{Manner, Teller, beside};
 
 /// How long an act may take before the demo gives up on it: real models take their time.
 const ACT_MAX: Duration = Duration::from_secs(300);
 
 /// How often the demo looks at the journal and the ledger.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How far the story stands in, below what is said of the act.
+const MARGIN: usize = 2;
 
 const AGENT: &str = include_str!("../../prompts/checkout.md");
 const SCRIPT: &str = include_str!("../../prompts/checkout.script.yaml");
@@ -152,7 +155,7 @@ impl Stage {
 
         let id: TaskId = task.parse().map_err(|error| Error::Usage(format!("{error}")))?;
         let journal = Sqlite::open(&self.journal())?;
-        let mut told = Told::default();
+        let mut told = Told::new(id, screen);
         match kill {
             Kill::Recorded => {
                 while !told.charged() {
@@ -236,7 +239,7 @@ fn charges(entries: &[Entry], order: &str) -> usize {
 }
 
 /// What was told of a task's history so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Told {
     teller: Teller,
     spent: Spent,
@@ -252,6 +255,11 @@ struct Spent {
 }
 
 impl Told {
+    fn new(task: TaskId, screen: &Screen) -> Self {
+        let manner = Manner::beside(MARGIN, screen.columns(), false);
+        Self { teller: Teller::new(task, manner), spent: Spent::default() }
+    }
+
     async fn catch_up(
         &mut self,
         journal: &Sqlite,
@@ -261,12 +269,12 @@ impl Told {
         let next = self.teller.history().next_seq();
         for record in journal.history(task, next).await? {
             self.spent.add(&record, &self.teller);
-            let line = self
+            let news = self
                 .teller
                 .tell(record)
                 .map_err(|source| relight::journal::Error::Illegal { task, source })?;
-            if let Some(line) = line {
-                screen.line(format!("    {line}"));
+            for line in news.lines {
+                screen.line(beside(MARGIN, "", &line));
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use relight::config::Settings;
 use relight::journal::Recording;
-use relight::replay::redacted;
+use relight::replay::{own_hashes, redacted};
 
 use super::screen::Screen;
 use super::{Error, find_task, host};
@@ -27,7 +27,12 @@ pub(super) async fn export(args: &Args, settings: &Settings, screen: &Screen) ->
     };
     let recording = recording.await;
     store.close().await;
-    let text = redacted(recording?, &settings.redaction).await?.write();
+    let recording = recording?;
+    let redacted = redacted(recording.clone(), &settings.redaction).await?;
+    if redacted != recording {
+        tell_own_hashes(&redacted, screen);
+    }
+    let text = redacted.write();
     match &args.output {
         Some(path) => std::fs::write(path, text).map_err(|error| {
             Error::Io(std::io::Error::new(
@@ -39,5 +44,17 @@ pub(super) async fn export(args: &Args, settings: &Settings, screen: &Screen) ->
             screen.text(&text);
             Ok(())
         }
+    }
+}
+
+/// Says where a replay may see a difference because of what was taken out. Only the function's own code
+/// can make such a hash again, and it is not known here.
+fn tell_own_hashes(redacted: &Recording, screen: &Screen) {
+    for (task, key) in own_hashes(redacted) {
+        screen.note(format!(
+            "Secrets were taken out. Step {key:?} of task {task} has a hash that its function sets: \
+             if it is of something secret a replay differs there. `Replay::redacted`, given the \
+             function, makes it fit again."
+        ));
     }
 }

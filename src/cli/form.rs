@@ -5,6 +5,8 @@ use relight::agent::Schema;
 use relight::durable::Question;
 use serde_json::{Map, Value, json};
 
+use super::screen::one_line;
+
 /// What a person types instead of a field to answer no, or not at all.
 const DECLINE: &str = "/decline";
 const CANCEL: &str = "/cancel";
@@ -112,12 +114,13 @@ impl Field {
         let said: Vec<_> = [self.text("title"), self.text("description")].into();
         let said: Vec<_> = said.into_iter().flatten().collect();
         let said = if said.is_empty() { String::new() } else { format!(": {}", said.join(". ")) };
-        format!("{} ({kind}{optional}){said}", self.name)
+        // Whoever asks must not write lines that look like relight's own.
+        one_line(&format!("{} ({kind}{optional}){said}", self.name))
     }
 
     fn prompt(&self) -> String {
         match self.schema.get("default") {
-            Some(Value::String(default)) => format!("{} [{default}]> ", self.words()),
+            Some(Value::String(default)) => format!("{} [{}]> ", self.words(), one_line(default)),
             Some(default) => format!("{} [{default}]> ", self.words()),
             None => format!("{}> ", self.words()),
         }

@@ -35,17 +35,9 @@ impl Host {
         runs: Runs,
     ) -> Result<Self, Error> {
         let store = open(settings)?;
-        let mut openai = OpenAiConfig::default();
-        openai.base_url = settings.openai.base_url.clone();
-        openai.api_key =
-            settings.openai.api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned()));
-        let (script_dir, pace) = (PathBuf::new(), settings.pace);
-        let models = Registry::new(ModelsConfig { openai, script_dir, pace });
-        let variables = environment.clone();
-        let variables = move |name: &str| variables.get(name).or_else(|| ours(name));
-        let downstream = Arc::new(Downstream::new(variables.clone()));
-        let agents = AgentLoop::new(Arc::new(models), Arc::clone(&downstream) as _)
-            .with_variables(variables);
+        let downstream = Arc::new(Downstream::new(variables(environment)));
+        let agents = AgentLoop::new(models(settings), Arc::clone(&downstream) as _)
+            .with_variables(variables(environment));
         let builder = Runtime::builder(store).register(AGENT_FUNCTION, Arc::new(agents));
         let builder = if runs == Runs::Own { builder.only_own() } else { builder };
         Ok(Self { runtime: builder.start().await?, downstream })
@@ -57,6 +49,24 @@ impl Host {
         self.downstream.close().await;
         self.runtime.store().close().await;
     }
+}
+
+/// The models of the configuration. Nothing is opened yet.
+pub(super) fn models(settings: &Settings) -> Arc<Registry> {
+    let mut openai = OpenAiConfig::default();
+    openai.base_url = settings.openai.base_url.clone();
+    openai.api_key =
+        settings.openai.api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned()));
+    let (script_dir, pace) = (PathBuf::new(), settings.pace);
+    Arc::new(Registry::new(ModelsConfig { openai, script_dir, pace }))
+}
+
+/// What the `${VAR}`s of agents and servers stand for.
+pub(super) fn variables(
+    environment: &Environment,
+) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
+    let environment = environment.clone();
+    move |name| environment.get(name).or_else(|| ours(name))
 }
 
 /// What an agent's file may say besides the environment: `${RELIGHT_PROGRAM}` is this program.

@@ -4,6 +4,7 @@ mod asking;
 mod completions;
 mod demo;
 mod export;
+mod follow;
 mod form;
 mod host;
 mod replay;
@@ -14,6 +15,7 @@ mod story;
 mod tasks;
 mod till;
 mod token;
+mod trial;
 mod validate;
 
 use std::process::ExitCode;
@@ -26,7 +28,7 @@ use relight::limits;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use screen::Screen;
+use screen::{Log, Screen};
 
 /// An AI agent loop runtime, exposed as an MCP server: agents go on mid-plan after a crash.
 ///
@@ -131,7 +133,7 @@ pub(crate) fn main() -> ExitCode {
     let filter = format!("{QUIET},{filter}");
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
+        .with_writer(|| Log)
         .with_ansi(
             std::io::IsTerminal::is_terminal(&std::io::stderr())
                 && environment.get("NO_COLOR").is_none(),
@@ -165,7 +167,10 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
             tasks::tasks(command, &settings()?, cli.flags.model.as_deref(), screen).await
         }
         Command::Export(args) => export::export(&args, &settings()?, screen).await,
-        Command::Replay(args) => replay::replay(&args, &settings()?, screen).await,
+        Command::Replay(args) => {
+            let model = cli.flags.model.as_deref();
+            replay::replay(&args, &settings()?, environment, model, screen).await
+        }
         Command::Validate => validate::validate(&settings()?, screen),
         Command::Token(args) => token::token(&args, screen),
         Command::Completions(args) => completions::completions(&args, screen),

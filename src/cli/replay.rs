@@ -4,32 +4,73 @@ use std::path::PathBuf;
 
 use anstyle::AnsiColor;
 use relight::agent::AGENT_FUNCTION;
-use relight::config::{self, Settings};
+use relight::config::{self, Environment, Settings};
 use relight::journal::{Event, Filter, Recording, Store, all_tasks};
 use relight::replay::{Drift, Replay, Run};
 use serde_json::{Value, json};
 
 use super::screen::{Screen, bold, coloured, dim};
-use super::{Error, host};
+use super::trial::Trials;
+use super::{Error, host, interrupted};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Recordings, as `relight export` writes them
     #[arg(required_unless_present = "all")]
-    recordings: Vec<PathBuf>,
-    /// Replay every ended agent task of the journal too
+    pub(super) recordings: Vec<PathBuf>,
+    /// Replay every ended agent task of the journal too; not with --mode decisions
     #[arg(long)]
-    all: bool,
+    pub(super) all: bool,
     /// The agent's file to replay with [default: the agent of the recorded name in the agents'
     /// directory]
     #[arg(long, value_name = "FILE", conflicts_with = "as_recorded")]
-    agent: Option<PathBuf>,
+    pub(super) agent: Option<PathBuf>,
     /// Replay with what each task was pinned to: what differs then is due to relight itself
     #[arg(long)]
-    as_recorded: bool,
+    pub(super) as_recorded: bool,
+    /// What comes from the recording, and what is real
+    #[arg(long, value_enum, default_value_t = Mode::Strict)]
+    pub(super) mode: Mode,
+    /// In the modes `decisions` and `tools`: what becomes of that which is not recorded
+    #[arg(long, value_enum, value_name = "WORD", default_value_t = RecordWord::None)]
+    pub(super) record: RecordWord,
+    /// Write the run as a recording of its own, without what `redact` in relight.yaml takes out
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+    /// The agent's arguments, for a recording that is not there yet (`--record once`)
+    #[arg(long, value_name = "JSON", requires = "agent")]
+    pub(super) json_input: Option<String>,
     /// Print a JSON object for each recording
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+}
+
+/// What is real in a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Mode {
+    /// Nothing: no network, no tool, no cost. Whatever is asked otherwise is a difference
+    Strict,
+    /// The TOOLS ARE REAL, the models' replies are recorded. Every call takes effect AGAIN: cards
+    /// are charged, mails are sent
+    Decisions,
+    /// The models are real and cost money, the tools' results are recorded: what would a new
+    /// prompt, or another model (--model), do? No tool server is started
+    Tools,
+}
+
+/// What becomes of that which is not recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum RecordWord {
+    /// It ends the run, and is named with the nearest that is recorded
+    None,
+    /// Where the recording is not there yet, all is done for real and recorded in it (with --agent
+    /// and --json-input); otherwise as `none`
+    Once,
+    /// It is done for real: models are asked and TOOLS ARE CALLED
+    #[value(name = "new_episodes")]
+    NewEpisodes,
+    /// Everything is done for real: models are asked and TOOLS ARE CALLED
+    All,
 }
 
 /// How many recordings were replayed, with what result.
@@ -39,56 +80,88 @@ struct Count {
     other: u64,
 }
 
-pub(super) async fn replay(args: &Args, settings: &Settings, screen: &Screen) -> Result<(), Error> {
-    let mut count = Count::default();
-    for path in &args.recordings {
-        let name = path.display().to_string();
-        check(&name, &Replay::open(path)?, args, settings, screen, &mut count).await?;
+/// What a replay is made with.
+struct Replayer<'a> {
+    args: &'a Args,
+    settings: &'a Settings,
+    screen: &'a Screen,
+    /// In the modes that run the agent live.
+    trials: Option<Trials<'a>>,
+}
+
+/// `--model` names another model for the agent in the modes that ask one.
+pub(super) async fn replay(
+    args: &Args,
+    settings: &Settings,
+    environment: &Environment,
+    model: Option<&str>,
+    screen: &Screen,
+) -> Result<(), Error> {
+    let trials = Trials::new(args, settings, environment, model, screen)?;
+    let replayer = Replayer { args, settings, screen, trials };
+    let replayed = tokio::select! {
+        replayed = replayer.each() => replayed,
+        () = interrupted()? => Err(Error::Interrupted),
+    };
+    if let Some(trials) = &replayer.trials {
+        trials.close().await;
     }
-    if args.all {
-        let store = host::open(settings)?;
-        let checked = all(args, settings, store.as_ref(), screen, &mut count).await;
-        store.close().await;
-        checked?;
-    }
-    let Count { same, other } = count;
+    let Count { same, other } = replayed?;
     if !args.json {
         screen.note(format!("{same} the same, {other} different"));
     }
     if other == 0 { Ok(()) } else { Err(Error::Said) }
 }
 
-/// Replays the ended agent tasks of a journal, the newest first; children go with their parents.
-async fn all(
-    args: &Args,
-    settings: &Settings,
-    store: &dyn Store,
-    screen: &Screen,
-    count: &mut Count,
-) -> Result<(), Error> {
-    for task in all_tasks(store, Filter::default()).await? {
-        let of_agent = task.function == AGENT_FUNCTION && task.parent.is_none();
-        if of_agent && task.status.is_ended() {
-            let replay = Replay::of(Recording::of(store, task.id).await?);
-            check(&task.id.to_string(), &replay, args, settings, screen, count).await?;
+impl Replayer<'_> {
+    async fn each(&self) -> Result<Count, Error> {
+        let mut count = Count::default();
+        for path in &self.args.recordings {
+            let name = path.display().to_string();
+            if let Some(trials) = &self.trials
+                && !path.exists()
+            {
+                count.add(trials.record(path).await?);
+            } else {
+                count.add(self.check(&name, &Replay::open(path)?).await?);
+            }
         }
+        if self.args.all {
+            let store = host::open(self.settings)?;
+            let checked = self.all(store.as_ref(), &mut count).await;
+            store.close().await;
+            checked?;
+        }
+        Ok(count)
     }
-    Ok(())
+
+    /// Replays the ended agent tasks of a journal, the newest first; children go with their parents.
+    async fn all(&self, store: &dyn Store, count: &mut Count) -> Result<(), Error> {
+        for task in all_tasks(store, Filter::default()).await? {
+            let of_agent = task.function == AGENT_FUNCTION && task.parent.is_none();
+            if of_agent && task.status.is_ended() {
+                let replay = Replay::of(Recording::of(store, task.id).await?);
+                count.add(self.check(&task.id.to_string(), &replay).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replays one recording and tells what came of it: whether it is the same.
+    async fn check(&self, name: &str, replay: &Replay) -> Result<bool, Error> {
+        if let Some(trials) = &self.trials {
+            return trials.run(name, replay).await;
+        }
+        let run = run(replay, self.args, self.settings).await?;
+        tell(name, &run, self.args.json, self.screen);
+        Ok(run.is_same())
+    }
 }
 
-/// Replays one recording and tells what came of it.
-async fn check(
-    name: &str,
-    replay: &Replay,
-    args: &Args,
-    settings: &Settings,
-    screen: &Screen,
-    count: &mut Count,
-) -> Result<(), Error> {
-    let run = run(replay, args, settings).await?;
-    *if run.is_same() { &mut count.same } else { &mut count.other } += 1;
-    tell(name, &run, args.json, screen);
-    Ok(())
+impl Count {
+    fn add(&mut self, is_same: bool) {
+        *if is_same { &mut self.same } else { &mut self.other } += 1;
+    }
 }
 
 async fn run(replay: &Replay, args: &Args, settings: &Settings) -> Result<Run, Error> {
@@ -114,12 +187,7 @@ fn tell(name: &str, run: &Run, json: bool, screen: &Screen) {
         screen.line(json!({"recording": name, "same": same, "drifts": drifts}));
         return;
     }
-    let word = if run.is_same() {
-        coloured(AnsiColor::Green, "same")
-    } else {
-        coloured(AnsiColor::Red, "different")
-    };
-    screen.line(format!("{}  {word}", bold(name)));
+    headline(name, run.is_same(), screen);
     for drift in run.drifts() {
         let place = drift.turn.map(|turn| format!("turn {turn}: ")).unwrap_or_default();
         screen.line(format!("  {place}{}", drift.what));
@@ -132,8 +200,18 @@ fn tell(name: &str, run: &Run, json: bool, screen: &Screen) {
     }
 }
 
+/// Whether a recording's replay is the same.
+pub(super) fn headline(name: &str, is_same: bool, screen: &Screen) {
+    let word = if is_same {
+        coloured(AnsiColor::Green, "same")
+    } else {
+        coloured(AnsiColor::Red, "different")
+    };
+    screen.line(format!("{}  {word}", bold(name)));
+}
+
 /// A line of a diff in the colours that people know.
-fn painted(line: &str) -> String {
+pub(super) fn painted(line: &str) -> String {
     match line.as_bytes().first() {
         Some(b'-') => coloured(AnsiColor::Red, line),
         Some(b'+') => coloured(AnsiColor::Green, line),

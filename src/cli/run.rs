@@ -8,9 +8,9 @@ use relight::journal::{End, Payload, Status, Store, TaskId};
 use serde_json::{Map, Value};
 
 use super::asking::{Asker, is_terminal};
+use super::follow::{Follower, Tells};
 use super::host::{Host, Runs, pin};
 use super::screen::{Screen, bold, dim};
-use super::tasks::watch::Follower;
 use super::{Error, find_task, interrupted};
 
 #[derive(Debug, clap::Args)]
@@ -133,7 +133,8 @@ async fn follow(
 ) -> Result<(), Error> {
     let store = host.runtime.store();
     let asker = Asker::new(task, answer_command(task, settings), !json && is_terminal());
-    let mut follower = Follower::new(task, !json, asker);
+    let tells = if json { Tells::Nothing } else { Tells::Progress };
+    let mut follower = Follower::new(task, tells, Some(asker), screen);
     let interrupted = interrupted()?;
     let end = tokio::select! {
         end = follower.follow(store.as_ref(), screen) => end?,
@@ -199,8 +200,8 @@ pub(super) async fn say_end(
         let mut spent = None;
         if let End::Completed(output) = end {
             match output.read::<String>() {
-                Ok(text) => screen.line(text),
-                Err(_) => screen.line(output.json()),
+                Ok(text) => screen.text(&format!("{text}\n")),
+                Err(_) => screen.text(&format!("{}\n", output.json())),
             }
             spent = store.task(task).await?.and_then(|task| task.message);
         }

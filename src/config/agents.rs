@@ -203,6 +203,7 @@ fn parse(
     let path = path.display().to_string();
     let default: Vec<String> = settings.model.iter().map(|model| model.value.clone()).collect();
     let agent = Definition::parse_in_project(&path, text, servers)?.or_models(&default);
+    let agent = agent.or_context_of(&settings.context);
     match agent.budget().microdollars.and(unpriced(&agent, settings)) {
         Some(model) => Err(definition::Error::one(
             path,

@@ -7,7 +7,7 @@ use super::{Error, Source};
 use crate::agent::definition::document::{Fields, Node, Problems, Value};
 use crate::agent::definition::servers::{self, Keys};
 use crate::agent::models::PaceConfig;
-use crate::agent::{Price, Prices, Servers};
+use crate::agent::{ContextSizes, Price, Prices, Servers};
 use crate::journal::Redaction;
 use crate::limits;
 
@@ -16,6 +16,7 @@ use crate::limits;
 pub(super) struct SettingsFile {
     pub(super) model: Option<String>,
     pub(super) prices: Prices,
+    pub(super) context: ContextSizes,
     pub(super) pace: Option<PaceConfig>,
     pub(super) ttl_ms: Option<u64>,
     pub(super) redaction: Redaction,
@@ -24,7 +25,8 @@ pub(super) struct SettingsFile {
 impl Default for SettingsFile {
     fn default() -> Self {
         let redaction = Redaction::usual();
-        Self { model: None, prices: Prices::default(), pace: None, ttl_ms: None, redaction }
+        let (prices, context) = Default::default();
+        Self { model: None, prices, context, pace: None, ttl_ms: None, redaction }
     }
 }
 
@@ -42,12 +44,13 @@ impl SettingsFile {
     }
 
     fn of(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let keys = ["model", "models", "prices", "ttl", "redact"];
+        let keys = ["model", "models", "prices", "context", "ttl", "redact"];
         let fields = Fields::open(node, "", &keys, problems)?;
         Some(Self {
             model: fields.text("model", problems).map(str::to_owned),
             pace: fields.get("models").and_then(|node| pace(node, problems)),
             prices: fields.get("prices").map(|node| prices(node, problems)).unwrap_or_default(),
+            context: fields.get("context").map(|node| context(node, problems)).unwrap_or_default(),
             ttl_ms: fields.duration_ms("ttl", problems),
             redaction: redaction(&fields, problems),
         })
@@ -120,6 +123,20 @@ fn prices(node: &Node, problems: &mut Problems) -> Prices {
         .iter()
         .filter_map(|entry| Some((entry.key.clone(), price(&entry.key, &entry.value, problems)?)))
         .collect()
+}
+
+/// Reads `context`: how many tokens models can read.
+fn context(node: &Node, problems: &mut Problems) -> ContextSizes {
+    let Value::Map(entries) = &node.value else {
+        problems.wrong("context", "a map of models to tokens", node);
+        return ContextSizes::default();
+    };
+    let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+    let Some(fields) = Fields::open_any(node, "context", &[], problems) else {
+        return ContextSizes::default();
+    };
+    let mut size = |key: &str| fields.whole(key, limits::CONTEXT_TOKENS_MIN..=u64::MAX, problems);
+    keys.iter().filter_map(|key| Some(((*key).to_owned(), size(key)?))).collect()
 }
 
 /// Reads one price: dollars per million tokens, which are micro-dollars per token.

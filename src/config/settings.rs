@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::file::SettingsFile;
 use super::{Environment, Error, Flags};
-use crate::agent::Prices;
 use crate::agent::models::PaceConfig;
+use crate::agent::{ContextSizes, Prices};
 use crate::journal::Redaction;
 use crate::limits;
 
@@ -25,6 +25,8 @@ pub struct Settings {
     pub openai: OpenAi,
     /// What models cost.
     pub prices: Prices,
+    /// How many tokens models can read.
+    pub context: ContextSizes,
     /// Bounds on the calls of each provider of models; `None` where the file says nothing.
     pub pace: Option<PaceConfig>,
     /// How long a finished task is kept, in milliseconds from its creation.
@@ -152,6 +154,7 @@ impl Settings {
                 base_url: base_url(environment)?,
             },
             prices: file.prices,
+            context: file.context,
             pace: file.pace,
             ttl_ms: file.ttl_ms.unwrap_or(limits::TASK_TTL_MS),
             redaction: file.redaction,

@@ -15,7 +15,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ask::asked;
+use super::account::account;
+use super::ask::{asked, taken_back};
 use super::context::Awaited;
 use super::cursor::OF_CHILD;
 use super::live::Halt;
@@ -90,7 +91,7 @@ impl Context {
         let ask = Ask {
             kind: StepKind::Child,
             effect: Effect::Idempotent,
-            input: Hash::of(function.as_bytes()).then(input.json().as_bytes()),
+            input: child_input(function, &input),
             shown: Payload::of(&serde_json::json!({"function": function, "name": called})).ok(),
         };
         match self.awaited(&open.key, &ask).await {
@@ -98,20 +99,35 @@ impl Context {
             Awaited::Begun { .. } => {}
             Awaited::New => self.start(&open.key, ask, None).await,
         }
-        let end = match self.task_of(&open.key, child, input) {
-            Ok(child) => self.child_end(&open.key, child).await,
-            Err(failure) => End::Failed(failure),
+        let child = match self.task_of(&open.key, child, input) {
+            Ok(child) => child,
+            Err(failure) => return self.live.fail(&open.key, failure).await,
         };
-        match end {
+        let id = child.id;
+        let mut failure = match self.child_end(&open.key, child).await {
             End::Completed(output) => {
                 self.complete(&open.key, output.clone()).await;
-                step::read(&open.key, &output)
+                return step::read(&open.key, &output);
             }
-            End::Failed(failure) | End::Stopped(failure) => {
-                self.live.fail(&open.key, failure).await
-            }
-            End::Cancelled(message) => {
-                self.live.fail(&open.key, Failure::new(FailureKind::Cancelled, message)).await
+            End::Failed(failure) | End::Stopped(failure) => failure,
+            End::Cancelled(message) => Failure::new(FailureKind::Cancelled, message),
+        };
+        if failure.details.is_none() {
+            failure.details = self.account_of(id).await;
+        }
+        self.live.fail(&open.key, failure).await
+    }
+
+    /// What a child that has ended in silence has to tell.
+    async fn account_of(&self, id: TaskId) -> Option<Payload> {
+        let _running = self.live.running();
+        loop {
+            match account(&self.live.shared, id).await {
+                Ok(told) => return told,
+                Err(error) if error.is_retryable() => {
+                    tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
+                }
+                Err(error) => return self.live.never(Halt::Journal(error)).await,
             }
         }
     }
@@ -229,11 +245,7 @@ impl Context {
                     Event::StepCompleted { key, output: answer }
                 }
                 _ if asks.contains_key(&question) => continue,
-                _ => {
-                    let why = "it is not asked any more";
-                    let failure = Failure::new(FailureKind::Cancelled, why);
-                    Event::StepFailed { key, failure }
-                }
+                _ => taken_back(key),
             };
             self.settle(settled).await;
         }
@@ -249,9 +261,14 @@ impl Context {
     }
 }
 
+/// The hash of what a step that starts a child is asked with.
+pub(crate) fn child_input(function: &str, input: &Payload) -> Hash {
+    Hash::of(function.as_bytes()).then(input.json().as_bytes())
+}
+
 /// The id of the child that a task's step starts: the same on every run, and as hard to guess as the
 /// parent's.
-pub(super) fn child_id(parent: TaskId, key: &str) -> TaskId {
+pub fn child_id(parent: TaskId, key: &str) -> TaskId {
     let hash = Hash::of(parent.to_string().as_bytes()).then(key.as_bytes());
     TaskId::from_bits(u128::from_be_bytes(*hash.bytes()))
 }

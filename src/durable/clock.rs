@@ -1,5 +1,6 @@
 //! The one place where the wall clock is read.
 
+use std::future::ready;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -16,6 +17,11 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Returns once [`Clock::now_ms`] is at least `at_ms`.
     fn sleep_until(&self, at_ms: i64) -> BoxFuture<'static, ()>;
+
+    /// Waits for the time of a durable timer, as a clock sees fit: [`HurriedClock`] does not wait.
+    fn reach(&self, at_ms: i64) -> BoxFuture<'static, ()> {
+        self.sleep_until(at_ms)
+    }
 }
 
 /// The machine's wall clock.
@@ -68,5 +74,50 @@ impl Clock for ManualClock {
                 std::future::pending::<()>().await;
             }
         })
+    }
+}
+
+/// A clock that begins at a time of one's choice and runs on with the machine's, but is put forward
+/// by every durable timer instead of having it waited for.
+#[derive(Debug, Clone)]
+pub struct HurriedClock {
+    /// What it shows more than the machine's clock.
+    ahead_ms: watch::Sender<i64>,
+}
+
+impl HurriedClock {
+    /// A clock that shows this time now.
+    pub fn at_ms(now_ms: i64) -> Self {
+        Self { ahead_ms: watch::Sender::new(now_ms.saturating_sub(SystemClock.now_ms())) }
+    }
+}
+
+impl Clock for HurriedClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms().saturating_add(*self.ahead_ms.borrow())
+    }
+
+    fn sleep_until(&self, at_ms: i64) -> BoxFuture<'static, ()> {
+        let mut ahead_ms = self.ahead_ms.subscribe();
+        Box::pin(async move {
+            loop {
+                let ahead = *ahead_ms.borrow_and_update();
+                let machine = SystemClock.sleep_until(at_ms.saturating_sub(ahead));
+                tokio::select! {
+                    () = machine => return,
+                    // Once the clock itself is gone nothing puts it forward any more.
+                    Ok(()) = ahead_ms.changed() => {}
+                }
+            }
+        })
+    }
+
+    fn reach(&self, at_ms: i64) -> BoxFuture<'static, ()> {
+        self.ahead_ms.send_if_modified(|ahead_ms| {
+            let left_ms = at_ms.saturating_sub(SystemClock.now_ms().saturating_add(*ahead_ms));
+            *ahead_ms = ahead_ms.saturating_add(left_ms.max(0));
+            left_ms > 0
+        });
+        Box::pin(ready(()))
     }
 }

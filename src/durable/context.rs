@@ -187,7 +187,7 @@ impl Context {
                 until_ms
             }
         };
-        self.live.wait_until(until_ms).await;
+        self.live.wait_for_timer(until_ms).await;
         self.complete(&open.key, Payload::null()).await;
         Ok(())
     }
@@ -224,6 +224,11 @@ impl Context {
         let _running = self.live.running();
         self.live.record(Event::StepCompleted { key: key.to_owned(), output });
         self.live.commit().await;
+    }
+
+    /// What the keys of questions begin with that steps of this name ask from within.
+    pub(super) fn within(&self, name: &str) -> String {
+        format!("{}{name}#", self.scope)
     }
 
     /// The full name of a step in this scope.

@@ -12,7 +12,20 @@ use crate::journal::{
 
 /// What stands between the key of a child's step and the key of a question of that child, in the
 /// key under which its parent passes the question on. No name has a `#` in it.
-pub(super) const OF_CHILD: &str = "#child/";
+pub(crate) const OF_CHILD: &str = "#child/";
+
+/// The same between a step and a question that it asks from within: the hash of what is asked.
+pub(super) const ASKED_WITHIN: &str = "#asks/";
+
+/// The same between a step in doubt and the question what became of it: the attempt.
+pub(super) const IN_DOUBT: &str = "#doubt-";
+
+/// The step that the code asks for by its key, of a key that may be that of a question of this step.
+pub(super) fn owner(key: &str) -> &str {
+    let marks = [OF_CHILD, ASKED_WITHIN, IN_DOUBT];
+    let first = marks.iter().filter_map(|mark| key.find(mark)).min();
+    first.map_or(key, |at| &key[..at])
+}
 
 /// What the code wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,11 +158,10 @@ impl Cursor {
             .map(|(key, _)| Mismatch::Unreached { key: key.to_owned() })
     }
 
-    /// The questions of a child are reached with the child: whether they are still put depends on
-    /// how far the child is.
+    /// The questions of a step, and of a child, are reached with it: whether they are still put
+    /// depends on how far it is.
     fn is_reached(&self, key: &str) -> bool {
-        let step = key.split_once(OF_CHILD).map_or(key, |(child, _)| child);
-        self.reached.contains(step)
+        self.reached.contains(owner(key))
     }
 
     /// What is known so far.

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
-use serde::Deserialize;
 use tracing::{debug, error, info, warn};
 
 use super::child::child_id;
+use super::last_word::{last_word, take_answers, with_effects};
 use super::live::{Halt, Live, Mode, Stillness};
 use super::shared::Shared;
 use super::step::bounded;
 use super::{Context, Cursor, deadline, past};
 use crate::journal::{
-    Deadline, Effect, Error, Event, Failure, FailureKind, History, Lease, Payload, Record, Result,
-    Signal, Step, StepKind, StepState, Wake,
+    Deadline, Error, Event, Failure, FailureKind, Lease, Payload, Record, Result, Signal, StepKind,
+    Wake,
 };
 use crate::limits;
 
@@ -151,7 +151,7 @@ async fn run(live: &Arc<Live>) -> Result<()> {
         Outcome::Returned(Err(failure)) if failure.kind == FailureKind::Mismatch => {
             Event::TaskStopped { failure }
         }
-        Outcome::Returned(Err(failure)) => Event::TaskFailed { failure },
+        Outcome::Returned(Err(failure)) => failed(live, failure).await?,
         Outcome::Panicked(what) => {
             let failure =
                 Failure::is_final(format!("the function panicked: {what}; its history is kept"));
@@ -165,7 +165,7 @@ async fn run(live: &Arc<Live>) -> Result<()> {
             let failure = Failure::is_final(format!("step {key:?} is not recorded"));
             Event::TaskStopped { failure }
         }
-        Outcome::Halted(Halt::Fail(failure)) => Event::TaskFailed { failure },
+        Outcome::Halted(Halt::Fail(failure)) => failed(live, failure).await?,
         Outcome::Halted(Halt::LeaseLost) => {
             let Lease { task, epoch, .. } = live.lease;
             return Err(Error::LeaseLost { task, epoch });
@@ -179,15 +179,15 @@ async fn run(live: &Arc<Live>) -> Result<()> {
             live.record(Event::CancelRequested { reason: reason.clone() });
             let head = reason
                 .map_or_else(|| "cancelled".to_owned(), |reason| format!("cancelled: {reason}"));
+            take_answers(live);
             let left = past::stop_what_is_left(live).await?;
-            let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
-            Event::TaskCancelled { message }
+            Event::TaskCancelled { message: last_word(live, head, &left) }
         }
         Outcome::Overdue(deadline) => {
             let head = deadline::failure_message(&deadline);
+            take_answers(live);
             let left = past::stop_what_is_left(live).await?;
-            let message = live.cursor(|cursor| last_word(head, cursor.history(), &left));
-            Event::TaskFailed { failure: Failure::is_final(message) }
+            Event::TaskFailed { failure: Failure::is_final(last_word(live, head, &left)) }
         }
         Outcome::Still { earliest_ms, seen } => {
             return release(live, deadline::wake(live, earliest_ms), seen).await;
@@ -287,6 +287,14 @@ async fn poll(
     }
 }
 
+/// The end of a task whose function has given up. It may have dropped what other branches had under
+/// way, at tool servers too.
+async fn failed(live: &Arc<Live>, failure: Failure) -> Result<Event> {
+    take_answers(live);
+    let left = past::stop_what_is_left(live).await?;
+    Ok(Event::TaskFailed { failure: with_effects(live, failure, &left) })
+}
+
 /// Commits what is left to commit and gives the lease back.
 async fn release(live: &Live, wake: Wake, seen: u64) -> Result<()> {
     live.finish().await?;
@@ -315,49 +323,6 @@ async fn cancel_children(live: &Live) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Why a task was ended from outside and what it had done by then, for a person. `left` are completed
-/// steps that have left something running elsewhere.
-fn last_word(why: String, history: &History, left: &[String]) -> String {
-    let named = |wanted: &dyn Fn(&str, &StepState) -> bool| {
-        let effects = history.steps().filter(|(_, step)| {
-            step.effect != Effect::Pure && matches!(step.kind, StepKind::Run | StepKind::Tool)
-        });
-        let named = effects.filter(|(key, step)| wanted(key, &step.state)).map(label);
-        named.collect::<Vec<_>>().join(", ")
-    };
-    let is_left = |key: &str| left.iter().any(|left| left == key);
-    let took_effect =
-        |key: &str, state: &StepState| matches!(state, StepState::Completed(_)) && !is_left(key);
-    let in_doubt = |key: &str, state: &StepState| match state {
-        StepState::Started => true,
-        StepState::Waiting { failure, .. } | StepState::Failed(failure) => {
-            failure.kind == FailureKind::InDoubt
-        }
-        StepState::Completed(_) => is_left(key),
-    };
-    let mut message = why;
-    for (what, steps) in
-        [("took effect", named(&took_effect)), ("may have taken effect", named(&in_doubt))]
-    {
-        if !steps.is_empty() {
-            message.push_str(&format!("; {what} before that: {steps}"));
-        }
-    }
-    message
-}
-
-/// A step as a person is told of it: a tool's call with the tool's name.
-fn label((key, step): (&str, &Step)) -> String {
-    #[derive(Deserialize)]
-    struct Call {
-        tool: String,
-    }
-    match step.shown.as_ref().map(Payload::read) {
-        Some(Ok(Call { tool })) if step.kind == StepKind::Tool => format!("{key} ({tool})"),
-        _ => key.to_owned(),
-    }
 }
 
 pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -1,5 +1,6 @@
 //! What a runtime runs: code by name.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Context, Left, Past};
-use crate::journal::{Failure, Payload};
+use crate::journal::{Failure, History, Payload};
 
 /// Code that runs durably. See [`Context`] for what it must keep to.
 pub trait Function: Send + Sync + 'static {
@@ -17,10 +18,25 @@ pub trait Function: Send + Sync + 'static {
     fn run(&self, ctx: Context, input: Payload) -> BoxFuture<'static, Result<Payload, Failure>>;
 
     /// What completed steps have left running elsewhere, and how to stop it. Called once the task is
-    /// cancelled or out of time and [`Function::run`] was dropped, in whatever process ends the task, and again
-    /// where that process dies.
+    /// cancelled, out of time or failed and [`Function::run`] is over, in whatever process ends the
+    /// task, and again where that process dies.
     fn cancelled(&self, _past: &Past) -> Option<Left> {
         None
+    }
+
+    /// What a task of this function that ended without telling it (cancelled, out of time, stopped)
+    /// has to tell the one that started it: the details of its failure there. `below` is the same of
+    /// its own children, by their steps, where their outcomes do not tell; of those that have not
+    /// ended yet, too.
+    fn account(&self, _history: &History, _below: &HashMap<String, Payload>) -> Option<Payload> {
+        None
+    }
+
+    /// The steps whose own outcome leaves in doubt whether they took effect, and of which it is known
+    /// by now: whether they did, by their keys. Looked at when the task is ended from outside, for
+    /// what people are told.
+    fn settled(&self, _history: &History) -> HashMap<String, bool> {
+        HashMap::new()
     }
 }
 

@@ -139,7 +139,7 @@ impl Live {
     }
 
     /// What to do about a step. A replay that can go no further halts here.
-    pub(super) async fn decide(&self, key: &str, ask: &Ask) -> Decision {
+    pub(super) async fn decide(self: &Arc<Self>, key: &str, ask: &Ask) -> Decision {
         let decision = self.cursor(|cursor| {
             if self.mode == Mode::Rehash {
                 cursor.rehash(key, ask);
@@ -148,6 +148,9 @@ impl Live {
         });
         match decision {
             Decision::Recorded(_) | Decision::Mismatch(_) => decision,
+            Decision::Run { attempt: 1 } if self.mode == Mode::Run => {
+                self.stood_in(key, ask).await.unwrap_or(decision)
+            }
             _ if self.mode == Mode::Run => decision,
             _ => self.never(Halt::Unrecorded { key: key.to_owned(), ask: ask.clone() }).await,
         }
@@ -336,6 +339,12 @@ impl Live {
     pub(super) async fn wait_until(self: &Arc<Self>, at_ms: i64) {
         let _waiting = self.waiting(Some(at_ms));
         self.shared.clock.sleep_until(at_ms).await;
+    }
+
+    /// Waits for a timer's time; the task may be parked meanwhile.
+    pub(super) async fn wait_for_timer(self: &Arc<Self>, at_ms: i64) {
+        let _waiting = self.waiting(Some(at_ms));
+        self.shared.clock.reach(at_ms).await;
     }
 
     fn update<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {

@@ -13,16 +13,20 @@
 //!
 //! This room knows nothing of models or MCP, and does no HTTP.
 
+mod account;
 mod ask;
+mod asking;
 mod child;
 mod clock;
 mod context;
 mod cursor;
 mod deadline;
+pub(crate) mod doubt;
 mod drive;
 mod entropy;
 mod fork;
 mod function;
+mod last_word;
 mod live;
 mod mismatch;
 mod own;
@@ -33,16 +37,21 @@ mod retry;
 mod runtime;
 mod schedule;
 mod shared;
+mod stand_in;
 mod step;
 
 pub use ask::{Answer, Question};
-pub use child::Child;
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use asking::Attempt;
+pub(crate) use child::child_input;
+pub use child::{Child, child_id};
+pub use clock::{Clock, HurriedClock, ManualClock, SystemClock};
 pub use context::Context;
+pub(crate) use cursor::OF_CHILD;
 pub use cursor::{Ask, Cursor, Decision};
 pub use deadline::TimeLimit;
+pub use doubt::Doubt;
 pub use entropy::Entropy;
-pub use fork::{Fork, ForkError, fork};
+pub use fork::{Fork, ForkError, ForkPlan, fork, landed};
 pub use function::{Function, function};
 pub use mismatch::Mismatch;
 pub use past::{Left, Past};
@@ -50,4 +59,5 @@ pub use poll::Look;
 pub use replay::{Replayed, rehash, replay};
 pub use retry::RetryPolicy;
 pub use runtime::{Builder, Runtime, StartTask};
-pub use step::{Attempt, Doubt, StepBuilder};
+pub use stand_in::{Stand, StandIn};
+pub use step::StepBuilder;

@@ -80,10 +80,16 @@ impl Context {
         loop {
             let wait_ms = match self.look_once(&mut look).await {
                 Ok(Look::Done(found)) => {
-                    let output = Payload::of(&found)?;
-                    bounded(&output, || format!("the outcome of step {:?}", open.key))?;
-                    self.complete(&open.key, output).await;
-                    return Ok(found);
+                    let what = || format!("the outcome of step {:?}", open.key);
+                    let output = Payload::of(&found).map_err(Failure::from);
+                    let output = output.and_then(|output| bounded(&output, what).map(|()| output));
+                    return match output {
+                        Ok(output) => {
+                            self.complete(&open.key, output).await;
+                            Ok(found)
+                        }
+                        Err(failure) => self.live.fail(&open.key, failure).await,
+                    };
                 }
                 Ok(Look::Again { after_ms, message }) => {
                     failures = 0;

@@ -109,6 +109,10 @@ async fn run(function: &Arc<dyn Function>, live: &Arc<Live>) -> Replayed {
         // All branches of the code have been polled by now: whatever of them is recorded has been
         // asked for, in whatever order they are written.
         return match (live.halted(), out) {
+            // It failed for one branch, whatever another one had under way.
+            (Some(Halt::Unrecorded { .. }), Some(Ok(Err(failure)))) => {
+                Replayed::Returned(Err(failure))
+            }
             (Some(halt), _) => halted(halt, live),
             (None, Some(Ok(result))) => match live.cursor(|cursor| cursor.unreached()) {
                 None => Replayed::Returned(result),

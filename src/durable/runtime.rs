@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::function::function;
 use super::shared::Shared;
-use super::{Clock, Context, Entropy, Fork, Function, SystemClock, TimeLimit};
+use super::{Clock, Context, Entropy, Fork, Function, StandIn, SystemClock, TimeLimit};
 use crate::journal::{
     Created, End, Error, Failure, NewTask, Payload, Result, Sent, Signal, Store, Task, TaskId,
 };
@@ -79,6 +79,7 @@ pub struct Builder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Entropy,
     pub(super) functions: HashMap<String, Arc<dyn Function>>,
+    pub(super) stand_in: Option<Arc<dyn StandIn>>,
     pub(super) only_own: bool,
 }
 
@@ -107,6 +108,13 @@ impl Builder {
     #[must_use]
     pub fn only_own(mut self) -> Self {
         self.only_own = true;
+        self
+    }
+
+    /// Asks this about every step before it first runs: it may answer in the place of the world.
+    #[must_use]
+    pub fn stand_in(mut self, stand_in: Arc<dyn StandIn>) -> Self {
+        self.stand_in = Some(stand_in);
         self
     }
 
@@ -156,6 +164,7 @@ impl Runtime {
             clock: Arc::new(SystemClock),
             entropy: Entropy::system(),
             functions: HashMap::new(),
+            stand_in: None,
             only_own: false,
         }
     }

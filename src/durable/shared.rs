@@ -13,13 +13,15 @@ use tokio_util::task::TaskTracker;
 use super::live::{Halt, Live};
 use super::own::Own;
 use super::runtime::{Builder, Runtime};
-use super::{Clock, Entropy, Function};
+use super::{Clock, Entropy, Function, StandIn};
 use crate::journal::{Lease, RunnerId, Store, TaskId};
 
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) functions: HashMap<String, Arc<dyn Function>>,
+    /// What answers steps in the place of the world.
+    pub(super) stand_in: Option<Arc<dyn StandIn>>,
     pub(super) stop: CancellationToken,
     /// Drops what has not stopped in time.
     pub(super) give_up: CancellationToken,
@@ -51,13 +53,14 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(parts: Builder, runner: RunnerId) -> Self {
-        let Builder { store, clock, entropy, functions, only_own } = parts;
+        let Builder { store, clock, entropy, functions, stand_in, only_own } = parts;
         let mut names: Vec<_> = functions.keys().cloned().collect();
         names.sort();
         Self {
             store,
             clock,
             functions,
+            stand_in,
             stop: CancellationToken::new(),
             give_up: CancellationToken::new(),
             entropy,

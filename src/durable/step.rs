@@ -16,32 +16,12 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::asking::{Attempt, take_back_all};
+use super::doubt::{self, Doubt, Settled};
 use super::live::{Halt, Live, trim};
 use super::{Ask, Context, Decision, RetryPolicy};
 use crate::journal::{Effect, Event, Failure, FailureKind, Hash, Payload, StepKind, TaskId};
 use crate::limits;
-
-/// What to do about a [`Effect::Once`] step that may have taken effect without its outcome being
-/// known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Doubt {
-    /// Fail the step with [`FailureKind::InDoubt`], and let the code decide.
-    #[default]
-    Fail,
-    /// Run it again under the same idempotency key. Right only where the other side honours the key,
-    /// or where twice does no harm.
-    Rerun,
-}
-
-/// What a step's code is told about the attempt that it makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// From 1.
-    pub number: u32,
-    /// Task id and step key, unless the step was given another: the same on every attempt, after every
-    /// crash. To be handed to the other side, so that it can tell a repetition from a new request.
-    pub idempotency_key: String,
-}
 
 /// A step that is about to be asked for. Made by [`Context::pure`], [`Context::idempotent`] and
 /// [`Context::once`].
@@ -233,7 +213,7 @@ impl Rules<'_> {
         code: &mut F,
     ) -> Result<Payload, Failure>
     where
-        T: Serialize,
+        T: Serialize + DeserializeOwned,
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
@@ -248,11 +228,15 @@ impl Rules<'_> {
             // Timers and children do not come this way.
             Decision::Resume { .. } => 1,
             Decision::InDoubt { attempts } if self.doubt == Doubt::Rerun => attempts + 1,
-            Decision::InDoubt { .. } => {
+            Decision::InDoubt { attempts } => {
+                take_back_all(live, key);
                 let message = format!(
                     "step {key:?} was started and its outcome was not recorded: it may have taken effect"
                 );
-                return live.fail(key, Failure::in_doubt(message)).await;
+                match self.settled::<T>(live, key, attempts, Failure::in_doubt(message)).await? {
+                    Settled::Happened(output) => return Ok(output),
+                    Settled::DidNotHappen => attempts + 1,
+                }
             }
         };
         loop {
@@ -262,6 +246,17 @@ impl Rules<'_> {
             };
             // The code is told what is recorded, and so the same on every replay.
             trim(&mut failure);
+            take_back_all(live, key);
+            if failure.kind == FailureKind::InDoubt
+                && self.ask.effect == Effect::Once
+                && self.doubt == Doubt::Ask
+            {
+                match self.settled::<T>(live, key, number, failure).await? {
+                    Settled::Happened(output) => return Ok(output),
+                    Settled::DidNotHappen => number += 1,
+                }
+                continue;
+            }
             let wait_ms = self
                 .may_retry(&failure)
                 .then(|| self.retry.wait_ms(live.seed, key, number, &failure));
@@ -280,6 +275,35 @@ impl Rules<'_> {
             live.wait_until(retry_at_ms).await;
             number += 1;
         }
+    }
+
+    /// What a person says of an attempt in doubt, where the step is to ask one. A failure, and an
+    /// outcome, are committed on return.
+    async fn settled<T: DeserializeOwned>(
+        &self,
+        live: &Arc<Live>,
+        key: &str,
+        attempt: u32,
+        failure: Failure,
+    ) -> Result<Settled, Failure> {
+        if self.doubt != Doubt::Ask {
+            return live.fail(key, failure).await;
+        }
+        match doubt::ask::<T>(live, key, attempt, failure).await {
+            Err(failure) => live.fail(key, failure).await,
+            Ok(Settled::Happened(output)) => {
+                self.complete(live, key, output.clone()).await;
+                Ok(Settled::Happened(output))
+            }
+            Ok(settled) => Ok(settled),
+        }
+    }
+
+    async fn complete(&self, live: &Arc<Live>, key: &str, output: Payload) {
+        let _running = live.running();
+        take_back_all(live, key);
+        live.record(Event::StepCompleted { key: key.to_owned(), output });
+        live.commit().await;
     }
 
     fn may_retry(&self, failure: &Failure) -> bool {
@@ -323,15 +347,14 @@ impl Rules<'_> {
         if effect == Effect::Once {
             live.commit().await;
         }
-        let idempotency_key = self.idempotency_key.clone();
-        let work = self.in_time(key, code(Attempt { number, idempotency_key }));
+        let attempt = Attempt::new(live, key, number, self.idempotency_key.clone());
+        let work = self.in_time(key, code(attempt));
         let output = with_late_commit(live, work).await?;
         let output = Payload::of(&output).map_err(|error| {
             Failure::is_final(format!("the outcome of step {key:?} has no JSON form: {error}"))
         })?;
         bounded(&output, || format!("the outcome of step {key:?}"))?;
-        live.record(Event::StepCompleted { key: key.to_owned(), output: output.clone() });
-        live.commit().await;
+        self.complete(live, key, output.clone()).await;
         Ok(output)
     }
 

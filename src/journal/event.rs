@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::payload::present;
-use super::{Deadline, Hash, ParentLink, Payload, Status};
+use super::{Deadline, Hash, ParentLink, Payload, Status, TaskId};
 
 /// What running a step twice would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +167,14 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Deadline>,
     },
+    /// The task began with what another one had done. Only ever the second event; the steps between it
+    /// and the first [`Event::TaskClaimed`] are the other task's.
+    TaskForked {
+        /// The other task.
+        task: TaskId,
+        /// The first step, or scope of steps, that was not taken over.
+        at: String,
+    },
     /// A runner took the task up, for the first time or after a crash, a stop or a wait.
     TaskClaimed {
         /// The lease's epoch.
@@ -303,7 +311,8 @@ impl Event {
             | Self::StepFailed { failure, .. }
             | Self::TaskFailed { failure }
             | Self::TaskStopped { failure } => [failure.details.as_mut(), None],
-            Self::TaskClaimed { .. }
+            Self::TaskForked { .. }
+            | Self::TaskClaimed { .. }
             | Self::InputRequested {}
             | Self::InputReceived {}
             | Self::DriftAccepted {}

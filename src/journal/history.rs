@@ -157,7 +157,8 @@ impl History {
                 self.steps.values_mut().for_each(|step| step.stands = true);
             }
             Event::TaskResumed {} => self.end = None,
-            Event::TaskCompleted { .. }
+            Event::TaskForked { .. }
+            | Event::TaskCompleted { .. }
             | Event::TaskFailed { .. }
             | Event::TaskCancelled { .. }
             | Event::TaskStopped { .. }
@@ -188,6 +189,9 @@ impl History {
             return Err("a history begins with task_created, and holds it once".to_owned());
         }
         match &record.event {
+            Event::TaskForked { .. } if record.seq != 1 => {
+                Err("a fork is told of right after its creation".to_owned())
+            }
             Event::StepStarted { key, attempt, .. } => {
                 let before = self.steps.get(key).map_or(0, |step| step.attempts);
                 if let Some(step) = self.steps.get(key)

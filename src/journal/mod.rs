@@ -23,6 +23,7 @@ pub use event::{Effect, End, Event, Failure, FailureKind, Record, StepKind};
 pub use history::{History, IllegalEvent, Step, StepState};
 pub use id::{RunnerId, TaskId};
 pub use payload::{Hash, Payload};
+pub(crate) use recording::is_same_but_redacted;
 pub use recording::{BadPattern, RecordedTask, Recording, RecordingError, Redaction};
 pub use store::{
     Created, Filter, Lease, NewTask, ParentLink, Renewal, Sent, Signal, Status, Store, Task, Wake,

@@ -182,7 +182,7 @@ fn value(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-fn pretty(payload: &Payload) -> String {
+pub(super) fn pretty(payload: &Payload) -> String {
     match payload.read::<Value>() {
         Ok(Value::String(text)) => text,
         Ok(value) => format!("{value:#}"),
@@ -190,7 +190,8 @@ fn pretty(payload: &Payload) -> String {
     }
 }
 
-fn diff(then: &str, now: &str) -> String {
+/// What differs between two texts, as lines with `-` and `+`.
+pub(super) fn diff(then: &str, now: &str) -> String {
     let diff = TextDiff::from_lines(then, now);
     let text = diff.unified_diff().context_radius(CONTEXT_LINES).to_string();
     // The places of hunks say nothing where the texts were put together from parts.

@@ -13,14 +13,28 @@
 //! # }
 //! ```
 //!
+//! [`Replay::decisions`] and [`Replay::tools`] put one half of the world in the place of its
+//! recording, and [`recorded()`] makes a recording where there is none yet.
+//!
 //! A recording is made by `relight export TASK`, or by [`Recording::of`]. This stands on top of the
 //! rooms: it knows agents and durable functions, and nothing of MCP.
 
+mod answers;
+mod compare;
 mod drift;
 mod error;
+mod levelled;
+mod miss;
 mod offline;
+mod pinned;
 mod redacted;
+mod rerun;
 mod run;
+mod scratch;
+mod spending;
+mod tape;
+mod trial;
+mod world;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -29,11 +43,17 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::answers::Replies;
+pub use self::compare::{Comparison, Difference};
 pub use self::drift::Drift;
 pub use self::error::Error;
-pub use self::redacted::redacted;
+pub use self::miss::Miss;
+pub use self::redacted::{own_hashes, redacted};
 pub use self::run::{Call, Run};
-use crate::agent::{AGENT_FUNCTION, Definition, Pinned};
+pub use self::spending::Spending;
+pub use self::trial::{Record, Trial, recorded};
+pub use self::world::Person;
+use crate::agent::{AGENT_FUNCTION, Definition, Models, Pinned, Toolbox};
 use crate::durable::{self, Context, Function};
 use crate::journal::{Event, Failure, Payload, RecordedTask, Recording};
 
@@ -81,6 +101,27 @@ impl Replay {
         self
     }
 
+    /// A run on the recorded replies of the models and on **real tools**: what would come of the same
+    /// decisions in the world as it is now? Every effect of every call happens again, under
+    /// idempotency keys of its own.
+    ///
+    /// A reply is found by its agent and turn, whatever the conversation is by then. What people
+    /// answered is taken from the recording where they are asked the very same; no timer is waited
+    /// for.
+    pub fn decisions(&self, tools: Arc<dyn Toolbox>) -> Trial {
+        Trial::new(Some(Arc::clone(&self.recording)), Replies::ByPlace, false).toolbox(tools)
+    }
+
+    /// A run on the recorded results of the tools and on real models: what would a new model or
+    /// prompt do? No tool server is started or reached, unless what is not recorded is to be asked of
+    /// it ([`Trial::record`], [`Trial::toolbox`]).
+    ///
+    /// A result is found by the tool, its arguments and how often that call was made before, in
+    /// whichever turn it is made now. Questions and timers are as in [`Replay::decisions`].
+    pub fn tools(&self, models: Arc<dyn Models>) -> Trial {
+        Trial::new(Some(Arc::clone(&self.recording)), Replies::Real, true).models(models)
+    }
+
     /// Replays all tasks of the recording with what they were pinned to: what differs is due to
     /// relight's code or to that of a function.
     ///
@@ -98,7 +139,7 @@ impl Replay {
     pub async fn agent(&self, path: impl AsRef<Path>) -> Result<Run, Error> {
         let path = path.as_ref();
         let text = error::read(path)?;
-        let recorded = self.pinned()?;
+        let recorded = pinned::of(&self.recording)?;
         let shown = path.display().to_string();
         let agent = Definition::parse_in_project(&shown, &text, recorded.agent.servers())?;
         self.definition(agent).await
@@ -110,7 +151,7 @@ impl Replay {
     /// # Errors
     /// When the recording is not of an agent.
     pub async fn definition(&self, agent: Definition) -> Result<Run, Error> {
-        let recorded = self.pinned()?;
+        let recorded = pinned::of(&self.recording)?;
         let agent = agent.or_models(&recorded.models);
         let now = Pinned { models: agent.models().to_vec(), agent, ..recorded.clone() };
         let definition = Payload::of(&now).map_err(|error| Error::not_an_agent(&error))?;
@@ -126,22 +167,6 @@ impl Replay {
             records
         });
         self.run(&Arc::new(changed), Some((&recorded, &now))).await
-    }
-
-    /// What the recorded task is pinned to.
-    fn pinned(&self) -> Result<Pinned, Error> {
-        let first = self.recording.root().records.first();
-        match first.map(|record| &record.event) {
-            Some(Event::TaskCreated { definition: Some(pinned), function, .. })
-                if function == AGENT_FUNCTION =>
-            {
-                pinned.read().map_err(|error| Error::not_an_agent(&error))
-            }
-            Some(Event::TaskCreated { function, .. }) => {
-                Err(Error::not_an_agent(&format!("it is of the function {function:?}")))
-            }
-            _ => Err(Error::not_an_agent(&"it has no first event")),
-        }
     }
 
     async fn run(

@@ -13,7 +13,8 @@ pub(super) fn agent_loop() -> Arc<dyn Function> {
     Arc::new(AgentLoop::new(Arc::new(Nothing), Arc::new(Nothing)))
 }
 
-struct Nothing;
+/// No model and no tool server.
+pub(super) struct Nothing;
 
 fn refused() -> Failure {
     Failure::is_final("a replay reaches no model and no tool")

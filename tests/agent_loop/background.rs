@@ -88,6 +88,28 @@ async fn what_the_server_lost_is_made_again_within_bounds() {
 }
 
 #[tokio::test]
+async fn a_lost_response_counts_for_what_was_reserved_for_it() {
+    let mut failed = response("resp_1", "failed", &[]);
+    failed["error"] = json!({"code": "server_error", "message": "It broke."});
+    let bench = Bench::new([
+        Answer::response("resp_1", "queued", &[]),
+        Answer::json(200, &failed),
+        Answer::response("resp_2", "queued", &[]),
+        Answer::response("resp_2", "completed", &[said("hi")]),
+    ])
+    .await;
+    let task =
+        bench.call(&format!("{BIG}\nmaxOutputTokens: 800\nbudget: {{tokens: 2500}}"), "").await;
+    assert_eq!(bench.told(task).await, "completed \"hi\"");
+    let most = |request: usize| bench.server.asked()[request].body["max_output_tokens"].as_u64();
+    let (first, second) = (most(0).unwrap(), most(2).unwrap());
+    assert!(first == 800 && second < 700, "{first} {second}");
+    let message = bench.runtime.store().task(task).await.unwrap().unwrap().message.unwrap();
+    let tokens = message.split("about ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!((1_400..2_500).contains(&tokens.parse::<u64>().unwrap()), "{message}");
+}
+
+#[tokio::test]
 async fn what_failed_for_good_is_asked_of_the_next_model() {
     let mut failed = response("resp_1", "failed", &[]);
     failed["error"] = json!({"code": "invalid_prompt", "message": "No."});

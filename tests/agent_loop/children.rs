@@ -153,7 +153,7 @@ async fn five_at_once_stay_within_the_budget_to_the_token() {
     let mut sum = bench.usage(task).await;
     for child in &children {
         let end = failed(bench.end(child.id).await);
-        assert!(end.contains("in that of the agent that called this one file"), "{end}");
+        assert!(end.contains("in the file of the agent that called this one"), "{end}");
         sum += bench.usage(child.id).await;
     }
     assert!(sum <= 6000, "{sum}");

@@ -7,7 +7,18 @@ const CHARGE: &str = r#"{"order":"A1","amount_cents":5}"#;
 /// Starts an agent that charges a card at a till which is killed in the middle of the call, before
 /// or after its effect, and once only.
 async fn lose(when: &str, policy: &str, then: Vec<Answer>) -> (Bench, TaskId) {
-    let bench = Bench::new([Answer::calls(&[("c1", "charge_card", CHARGE)])]).await;
+    lose_beside(&[], when, policy, then).await
+}
+
+/// The same, with other calls in the same reply.
+async fn lose_beside(
+    others: &[(&str, &str, &str)],
+    when: &str,
+    policy: &str,
+    then: Vec<Answer>,
+) -> (Bench, TaskId) {
+    let calls = [&[("c1", "charge_card", CHARGE)], others].concat();
+    let bench = Bench::new([Answer::calls(&calls)]).await;
     for answer in then {
         bench.server.then(answer);
     }
@@ -165,4 +176,80 @@ async fn a_check_that_does_not_know_leaves_it_to_the_policy() {
     const MISSING: &str = "in_doubt: {till/charge_card: {check: till/find_refund}}";
     let end = Bench::new([]).await.run(&format!("{TILL}\n{MISSING}")).await;
     assert!(end.contains("names tools that no server offers: till/find_refund;"), "{end}");
+}
+
+/// Starts a run that charges a card which is lost after the effect, and waits for a further reply of
+/// its model once that is settled.
+async fn settled(answer: Value) -> (Bench, TaskId) {
+    let (bench, task) = lose("after", "", vec![Answer::silence()]).await;
+    bench.asked(task).await;
+    std::fs::remove_file(bench.dir.path().join("hold")).unwrap();
+    bench.say(task, "turn-1/tool-1/doubt", answer).await;
+    bench.server.until_asked(2).await;
+    (bench, task)
+}
+
+async fn cancelled(bench: &Bench, task: TaskId) -> String {
+    bench.runtime.cancel(task, None).await.unwrap();
+    match bench.end(task).await {
+        End::Cancelled(message) => message,
+        other => panic!("the task ended otherwise: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_doubt_that_is_settled_is_none_any_more() {
+    let (bench, task) = settled(json!({"outcome": "happened", "result": "ch_1"})).await;
+    assert_eq!(
+        cancelled(&bench, task).await,
+        "cancelled; took effect before that: turn-1/tool-1 (till/charge_card)"
+    );
+
+    let (bench, task) = settled(json!({"outcome": "run"})).await;
+    assert_eq!(
+        cancelled(&bench, task).await,
+        "cancelled; took effect before that: turn-1/tool-1/again-1 (till/charge_card)"
+    );
+
+    let (bench, task) = lose("after", "", Vec::new()).await;
+    bench.asked(task).await;
+    assert_eq!(
+        cancelled(&bench, task).await,
+        "cancelled; may have taken effect before that: turn-1/tool-1 (till/charge_card)"
+    );
+}
+
+#[tokio::test]
+async fn a_doubt_that_a_check_has_settled_is_none_either() {
+    const CHECK: &str = "in_doubt: {till/charge_card: {check: till/find_charge}}";
+    let (bench, task) = lose("after", CHECK, vec![Answer::silence()]).await;
+    bench.server.until_asked(2).await;
+    assert_eq!(
+        cancelled(&bench, task).await,
+        "cancelled; took effect before that: turn-1/tool-1 (till/charge_card)"
+    );
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_other_call_of_the_reply() {
+    let mail = r#"{"order":"A1","to":"ada@example.org"}"#;
+    let others = [("c2", "mail_receipt", mail), ("c3", "sleep", r#"{"duration":"1h"}"#)];
+    let (bench, task) = lose_beside(&others, "after", "", Vec::new()).await;
+    bench.asked(task).await;
+    while !bench.ledger().contains(&"mail_receipt".to_owned())
+        || !is_completed(&bench, task, "turn-1/tool-2").await
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bench.say(task, "turn-1/tool-1/doubt", json!({"outcome": "stop"})).await;
+    let end = bench.told(task).await;
+    assert!(end.starts_with("failed: stopped by a person, who was asked whether till/"), "{end}");
+    let effects = "; took effect before that: turn-1/tool-2 (till/mail_receipt); may have taken \
+                   effect before that: turn-1/tool-1 (till/charge_card)";
+    assert!(end.ends_with(effects), "{end}");
+}
+
+async fn is_completed(bench: &Bench, task: TaskId, key: &str) -> bool {
+    let history = bench.history(task).await;
+    history.step(key).is_some_and(|step| step.state.is_finished())
 }

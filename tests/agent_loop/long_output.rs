@@ -1,5 +1,7 @@
 //! Tools whose output is longer than a model is shown: it is cut, kept whole, and read on.
 
+use relight::agent::Sizes;
+
 use super::*;
 
 /// Half of this window, 8,000 bytes, is what the results of one reply may take.
@@ -42,6 +44,26 @@ fn last(bench: &Bench, request: usize) -> (String, String) {
 fn offers_read_more(bench: &Bench, request: usize) -> bool {
     let tools = bench.server.asked()[request].body["tools"].clone();
     tools.as_array().unwrap().iter().any(|tool| tool["function"]["name"] == "read_more")
+}
+
+#[tokio::test]
+async fn a_task_keeps_the_sizes_that_it_began_with() {
+    let (mut bench, _) = bench([look()]).await;
+    let sizes = Sizes { tool_text_shown_bytes: 2_000, ..Sizes::default() };
+    let task = bench.call_pinned(&Pinned { sizes, ..Bench::pinned(TILL) }, "hello").await;
+    bench.server.until_asked(1).await;
+    bench.restart().await;
+    bench.server.then(read_more("output-1", 1_744));
+    bench.server.then(Answer::says("seen"));
+    assert_eq!(bench.end(task).await, End::Completed(Payload::of("seen").unwrap()));
+    let whole = |request| bench.messages(request).pop().unwrap().len() - "tool: ".len();
+    assert!(whole(1) <= 2_000 && whole(2) <= 2_000, "{} {}", whole(1), whole(2));
+
+    // A task that names none has those that there were before they had names.
+    let mut pinned = serde_json::to_value(Bench::pinned(TILL)).unwrap();
+    pinned.as_object_mut().unwrap().remove("sizes");
+    let Pinned { sizes, .. } = serde_json::from_value(pinned).unwrap();
+    assert_eq!((sizes.compact_at_percent, sizes.tool_text_shown_bytes), (80, 100_000));
 }
 
 #[tokio::test]

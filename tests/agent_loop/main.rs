@@ -16,9 +16,16 @@ mod doubt;
 mod http;
 mod limits;
 mod long_output;
+mod mid_call;
 mod models;
+mod remote;
 mod time;
+mod tree;
 
+#[path = "../support/examples.rs"]
+mod examples;
+#[path = "../support/fixtures.rs"]
+mod fixtures;
 #[path = "../support/model_server.rs"]
 mod model_server;
 
@@ -111,15 +118,24 @@ impl Bench {
 
     /// Starts an agent whose front matter has these further lines.
     pub(crate) async fn call(&self, front_matter: &str, task: &str) -> TaskId {
+        self.call_pinned(&Self::pinned(front_matter), task).await
+    }
+
+    /// Starts a run that is pinned to this.
+    pub(crate) async fn call_pinned(&self, pinned: &Pinned, task: &str) -> TaskId {
+        let arguments = Payload::of(&json!({"task": task})).unwrap();
+        self.runtime.start(pinned.start(arguments)).await.unwrap()
+    }
+
+    /// What such an agent is pinned to.
+    pub(crate) fn pinned(front_matter: &str) -> Pinned {
         let text = format!(
             "---\nname: a\ndescription: d\nretry: {{attempts: 3, first: 10ms, max: 20ms}}\n{front_matter}\n---\nBe brief."
         );
         let agent = Definition::parse("a.md", &text).unwrap().or_models(&["tiny".to_owned()]);
         let price = Price { input: 1_000_000, output: 2_000_000, cached: 0 };
         let prices = Prices::from_iter([("tiny".to_owned(), price)]);
-        let pinned = Pinned::new(agent, Vec::new(), &prices);
-        let arguments = Payload::of(&json!({"task": task})).unwrap();
-        self.runtime.start(pinned.start(arguments)).await.unwrap()
+        Pinned::new(agent, Vec::new(), &prices)
     }
 
     pub(crate) async fn end(&self, task: TaskId) -> End {

@@ -47,7 +47,7 @@ async fn run_puts_the_answer_on_stdout_and_progress_on_stderr() {
     let home = Home::new();
     let ran = home.run(&["run", "order", "order=A1"]).await;
     answered(&ran);
-    for part in ["turn-1/tool-2: till/charge_card", "turn-4/model", "relight tasks show "] {
+    for part in ["turn-1/tool-2: till/charge_card", "turn 4  order.script", "relight tasks show "] {
         assert!(ran.stderr.contains(part), "{part:?} in:\n{}", ran.stderr);
     }
 

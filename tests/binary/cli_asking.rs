@@ -14,7 +14,7 @@ const MAIL: &str = "turn-1/tool-1";
 const YES: &str = "turn-2/tool-1/approve";
 
 /// A directory with the agent of `examples/payment`.
-fn home() -> Home {
+pub(crate) fn home() -> Home {
     let home = Home::empty();
     home.write("prompts/payment.md", AGENT);
     home.write("examples/payment/replies.yaml", REPLIES);

@@ -15,12 +15,16 @@ mod bad_disk;
 mod bad_input;
 mod cli;
 mod cli_asking;
+mod forks;
 mod http;
 mod kill;
 mod kill_response;
 mod on_disconnect;
+mod recordings;
 mod remote_tasks;
+mod replay_modes;
 mod serve_http;
+mod show;
 mod two_servers;
 
 #[path = "../support/authority.rs"]

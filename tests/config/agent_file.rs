@@ -21,6 +21,7 @@ fn everything_that_a_file_may_say() {
     assert_eq!(
         agent.budget(),
         Budget {
+            turns: None,
             tokens: Some(100_000),
             microdollars: Some(250_000),
             wall_time_ms: Some(2 * 60 * 60 * 1000),

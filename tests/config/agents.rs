@@ -10,6 +10,22 @@ use crate::agent;
 use crate::place::Place;
 
 #[test]
+fn agents_read_as_much_as_their_models_can() {
+    let place = Place::with(&[
+        ("relight.yaml", "model: tiny\ncontext: {tiny: 8192, 'openai:huge': 1000000}"),
+        ("prompts/a.md", &agent("a-default", "")),
+        ("prompts/b.md", &agent("b-list", "model: [huge, tiny]")),
+        ("prompts/c.md", &agent("c-unknown", "model: [openai-responses:huge, other]")),
+        ("prompts/d.md", &agent("d-own", "model: huge\ncontextTokens: 5000")),
+        ("prompts/e.md", &agent("e-other", "model: other")),
+        ("prompts/f.md", &agent("f-huge", "model: openai-responses:huge")),
+    ]);
+    let agents = load_agents(&place.settings().unwrap()).unwrap();
+    let tokens: Vec<_> = agents.iter().map(|agent| agent.context_tokens()).collect();
+    assert_eq!(tokens, [8_192, 8_192, 128_000, 5_000, 128_000, 1_000_000]);
+}
+
+#[test]
 fn agents_come_with_their_model_and_their_servers() {
     let place = Place::with(&[
         ("prompts/b.md", &agent("beta", "tools: till/*\nmodel: own")),

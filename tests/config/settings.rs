@@ -169,7 +169,7 @@ fn mistakes_in_the_settings_file() {
         ),
         (
             "- x",
-            "DIR/relight.yaml:1: expected the keys model, models, prices, ttl, redact, not a list",
+            "DIR/relight.yaml:1: expected the keys model, models, prices, context, ttl, redact, not a list",
         ),
         (
             "\nttl: 7",
@@ -177,6 +177,11 @@ fn mistakes_in_the_settings_file() {
         ),
         ("model: [a]", r#"DIR/relight.yaml:1: "model" must be text, not a list"#),
         ("prices: 3", r#"DIR/relight.yaml:1: "prices" must be a map of models to prices, not 3"#),
+        ("context: 3", r#"DIR/relight.yaml:1: "context" must be a map of models to tokens, not 3"#),
+        (
+            "context:\n  m: 5",
+            r#"DIR/relight.yaml:2: "context.m" must be a whole number of at least 1000, not 5"#,
+        ),
         (
             "prices:\n  m: {input: 1}",
             r#"DIR/relight.yaml:2: no "prices.m.output"; add it: dollars per million tokens, such as 0.25"#,

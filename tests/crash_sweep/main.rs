@@ -27,6 +27,7 @@ mod faulty;
 mod scratch;
 
 mod agent;
+mod asking;
 mod function;
 mod life;
 mod long;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use relight::durable::{Builder, Context, fork};
-use relight::journal::{Effect, Event, Failure, Payload, Record};
-use serde_json::json;
+use relight::durable::{Builder, Context, Fork, ForkError, ForkPlan};
+use relight::journal::{Effect, Event, Failure, Hash, Payload, Record, StepKind, TaskId};
 
 use crate::bench::{Log, Process, start};
 use crate::scratch::Scratch;
@@ -27,13 +26,24 @@ fn shop(builder: Builder, log: Log, price: u32) -> Builder {
 }
 
 /// A journal in which the shop was run once, and the task.
-async fn run_once(scratch: &Scratch) -> (relight::journal::TaskId, Vec<Record>) {
+async fn run_once(scratch: &Scratch) -> (TaskId, Vec<Record>) {
     let process = Process::start(scratch.open(), |builder| shop(builder, Log::default(), 5)).await;
     let task = process.task("shop", &()).await;
     let _: String = process.answer(task).await;
     let records = process.runtime.store().history(task, 0).await.unwrap();
     process.kill().await;
     (task, records)
+}
+
+/// What a task of these events takes over up to this step.
+fn fork(
+    records: &[Record],
+    at: &str,
+    edits: BTreeMap<String, Payload>,
+    drift: bool,
+) -> Result<Fork, ForkError> {
+    let plan = ForkPlan { at: at.to_owned(), edits, drift, ..ForkPlan::default() };
+    relight::durable::fork(TaskId::from_bits(1), records, plan)
 }
 
 #[tokio::test]
@@ -80,49 +90,103 @@ async fn what_cannot_be_forked_is_named() {
     assert!(error.contains("\"greet\" is not among the finished steps before the fork"), "{error}");
 }
 
-#[tokio::test]
-async fn a_turn_is_forked_at_its_first_step() {
+#[test]
+fn a_turn_is_forked_at_its_first_step() {
+    let records = records(
+        [
+            ("turn-1/model", Effect::Idempotent),
+            ("turn-1/tool-1", Effect::Once),
+            ("turn-2/model", Effect::Idempotent),
+            ("turn-2/tool-1", Effect::Once),
+            ("turn-10/model", Effect::Idempotent),
+        ]
+        .into_iter()
+        .flat_map(|(key, effect)| [started(key, effect), completed(key)]),
+    );
+    let forked = fork(&records, "turn-2", BTreeMap::new(), false).unwrap();
+    assert_eq!((forked.seed, forked.kept.len(), forked.events.len()), (7, 2, 5));
+    assert_eq!(forked.not_undone, ["turn-2/tool-1"]);
+    let forked = fork(&records, "turn-1", BTreeMap::new(), true).unwrap();
+    let (task, at) = (TaskId::from_bits(1), "turn-1".to_owned());
+    assert_eq!(forked.events, [Event::TaskForked { task, at }, Event::DriftAccepted {}]);
+}
+
+fn started(key: &str, effect: Effect) -> Event {
+    Event::StepStarted {
+        key: key.to_owned(),
+        kind: if key.ends_with("model") { StepKind::Model } else { StepKind::Run },
+        effect,
+        input: Hash::default(),
+        shown: None,
+        attempt: 1,
+        until_ms: None,
+    }
+}
+
+fn completed(key: &str) -> Event {
+    Event::StepCompleted { key: key.to_owned(), output: Payload::null() }
+}
+
+/// The records of a task in which this happened.
+fn records(happened: impl IntoIterator<Item = Event>) -> Vec<Record> {
     let created = Event::TaskCreated {
-        function: "agent".to_owned(),
-        name: "a".to_owned(),
+        function: "shop".to_owned(),
+        name: "shop".to_owned(),
         input: Payload::null(),
         definition: None,
         seed: 7,
         parent: None,
         deadline: None,
     };
-    let mut events = vec![created];
-    for (key, effect) in [
-        ("turn-1/model", Effect::Idempotent),
-        ("turn-1/tool-1", Effect::Once),
-        ("turn-2/model", Effect::Idempotent),
-        ("turn-2/tool-1", Effect::Once),
-        ("turn-10/model", Effect::Idempotent),
-    ] {
-        let kind = if key.ends_with("model") {
-            relight::journal::StepKind::Model
-        } else {
-            relight::journal::StepKind::Tool
-        };
-        events.push(Event::StepStarted {
-            key: key.to_owned(),
-            kind,
-            effect,
-            input: relight::journal::Hash::default(),
-            shown: None,
-            attempt: 1,
-            until_ms: None,
-        });
-        let output = Payload::of(&json!(key)).unwrap();
-        events.push(Event::StepCompleted { key: key.to_owned(), output });
-    }
-    let records: Vec<_> =
-        (0..).zip(events).map(|(seq, event)| Record { seq, at_ms: 0, event }).collect();
-    let forked = fork(&records, "turn-2", BTreeMap::new(), false).unwrap();
-    assert_eq!((forked.seed, forked.kept.len(), forked.events.len()), (7, 2, 4));
-    assert_eq!(forked.not_undone, ["turn-2/tool-1"]);
-    let forked = fork(&records, "turn-1", BTreeMap::new(), true).unwrap();
-    assert_eq!(forked.events, [Event::DriftAccepted {}]);
+    let events = std::iter::once(created).chain(happened);
+    (0..).zip(events).map(|(seq, event)| Record { seq, at_ms: 0, event }).collect()
+}
+
+#[test]
+fn what_was_begun_before_the_fork_and_has_no_outcome_may_have_happened() {
+    let records = records([
+        started("charge", Effect::Once),
+        started("look", Effect::Pure),
+        started("note", Effect::Idempotent),
+        completed("note"),
+        started("mail", Effect::Once),
+        completed("mail"),
+    ]);
+    let forked = fork(&records, "mail", BTreeMap::new(), false).unwrap();
+    assert_eq!(
+        (forked.kept, forked.not_undone),
+        (vec!["note".into()], vec!["charge".into(), "mail".into()])
+    );
+}
+
+#[test]
+fn a_drift_that_was_accepted_stays_so() {
+    let of = |drift| {
+        let records = records([
+            started("charge", Effect::Once),
+            completed("charge"),
+            Event::DriftAccepted {},
+            started("mail", Effect::Once),
+        ]);
+        fork(&records, "mail", BTreeMap::new(), drift).unwrap().events
+    };
+    let expected = [started("charge", Effect::Once), completed("charge"), Event::DriftAccepted {}];
+    assert_eq!(of(false)[1..], expected);
+    assert_eq!(of(true)[1..], expected);
+}
+
+#[test]
+fn a_step_that_is_to_run_anew_is_left_out() {
+    let records = records([
+        started("tools", Effect::Pure),
+        completed("tools"),
+        started("charge", Effect::Once),
+        completed("charge"),
+        started("mail", Effect::Once),
+    ]);
+    let plan = ForkPlan { at: "mail".into(), anew: vec!["tools".into()], ..ForkPlan::default() };
+    let forked = relight::durable::fork(TaskId::from_bits(1), &records, plan).unwrap();
+    assert_eq!(forked.kept, ["charge"]);
 }
 
 #[tokio::test]

@@ -2,11 +2,13 @@
 
 use std::future::pending;
 
+use relight::agent::OpenQuestions;
 use relight::durable::{Attempt, Builder, Context, Doubt};
-use relight::journal::{Failure, FailureKind};
+use relight::journal::{Failure, FailureKind, Signal, Status, Store, Task, TaskId};
+use serde_json::{Value, json};
 
-use crate::bench::{Log, Process, assert_says, history};
-use crate::scratch::Scratch;
+use crate::bench::{Log, Process, assert_says, history, until};
+use crate::scratch::{Scratch, within};
 
 /// Charges under this policy; the first process never sees the answer.
 fn charge(builder: Builder, log: &Log, doubt: Doubt, answers: bool) -> Builder {
@@ -87,4 +89,125 @@ async fn a_rerun_uses_the_same_idempotency_key() {
     assert_eq!(second.answer::<u32>(task).await, 2);
     assert_eq!(log.count(&format!("attempt 1 of {task}/charge")), 1);
     assert_eq!(log.count(&format!("attempt 2 of {task}/charge")), 1);
+}
+
+/// Waits until the step asks, and tells the key and the words.
+async fn asked(process: &Process, task: TaskId, after: &str) -> (String, String) {
+    let store = process.runtime.store().as_ref();
+    let mut changes = store.changes();
+    let asked = async {
+        loop {
+            changes.mark_unchanged();
+            let open = OpenQuestions::of(store, task).await.unwrap();
+            if let Some((key, question)) = open.iter().find(|(key, _)| *key != after) {
+                return (key.to_owned(), question.message.clone());
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    within("a question", asked).await
+}
+
+async fn say(process: &Process, task: TaskId, key: &str, content: Value) {
+    let store = process.runtime.store().as_ref();
+    let answer = json!({"action": "accept", "content": content});
+    let open = OpenQuestions::of(store, task).await.unwrap();
+    let answers = [(key.to_owned(), answer)];
+    assert_eq!(open.answer(store, 0, answers).await.unwrap(), 1);
+}
+
+/// A charge that is in doubt after a crash, and asks about it.
+async fn in_doubt(scratch: &Scratch, log: &Log) -> (Process, TaskId) {
+    let first = Process::start(scratch.open(), |b| charge(b, log, Doubt::Ask, false)).await;
+    let task = first.task("f", &()).await;
+    log.saw("charged").await;
+    first.kill().await;
+    (Process::start(scratch.open(), |b| charge(b, log, Doubt::Ask, true)).await, task)
+}
+
+#[tokio::test]
+async fn a_person_who_knows_completes_the_step() {
+    let (scratch, log) = (Scratch::new(), Log::default());
+    let (second, task) = in_doubt(&scratch, &log).await;
+    let (key, words) = asked(&second, task, "").await;
+    assert_eq!(key, "charge#doubt-1");
+    assert!(words.contains("Task: f\nStep: charge\n"), "{words}");
+    parked_asking(&second, task).await;
+    second.kill().await;
+    // The question is the same after a further crash, and a result of the wrong type is asked again.
+    let third = Process::start(scratch.open(), |b| charge(b, &log, Doubt::Ask, true)).await;
+    assert_eq!(asked(&third, task, "").await, (key.clone(), words));
+    say(&third, task, &key, json!({"outcome": "happened", "result": "seven"})).await;
+    let (again, words) = asked(&third, task, &key).await;
+    assert!(words.starts_with("That result cannot be used: "), "{words}");
+    say(&third, task, &again, json!({"outcome": "happened", "result": "7"})).await;
+    assert_eq!(third.answer::<u32>(task).await, 7);
+    assert_eq!(log.count("charged"), 1);
+}
+
+async fn parked_asking(process: &Process, task: TaskId) {
+    let store = process.runtime.store().as_ref();
+    let parked = |task: &Task| task.runner.is_none() && task.status == Status::InputRequired;
+    until(store, task, "it is parked", parked).await;
+}
+
+#[tokio::test]
+async fn what_did_not_happen_runs_and_may_be_in_doubt_again() {
+    let (scratch, log) = (Scratch::new(), Log::default());
+    let first = Process::start(scratch.open(), |b| charge(b, &log, Doubt::Ask, false)).await;
+    let task = first.task("f", &()).await;
+    log.saw("charged").await;
+    first.kill().await;
+    let second = Process::start(scratch.open(), |b| charge(b, &log, Doubt::Ask, false)).await;
+    let (key, _) = asked(&second, task, "").await;
+    say(&second, task, &key, json!({"outcome": "run"})).await;
+    log.times("charged", 2).await;
+    second.kill().await;
+    let third = Process::start(scratch.open(), |b| charge(b, &log, Doubt::Ask, true)).await;
+    let (key, _) = asked(&third, task, "").await;
+    assert_eq!(key, "charge#doubt-2");
+    say(&third, task, &key, json!({"outcome": "run"})).await;
+    assert_eq!(third.answer::<u32>(task).await, 3);
+    assert_eq!(log.count(&format!("attempt 3 of {task}/charge")), 1);
+}
+
+#[tokio::test]
+async fn a_person_who_stops_the_task_ends_it_whatever_its_code_would_do() {
+    let (scratch, log) = (Scratch::new(), Log::default());
+    let (second, task) = in_doubt(&scratch, &log).await;
+    let (key, _) = asked(&second, task, "").await;
+    say(&second, task, &key, json!({"outcome": "stop"})).await;
+    let failure = second.failure(task).await;
+    let words = ["stopped by a person", "may have taken effect before that: charge"];
+    assert_says(&failure, FailureKind::InDoubt, &words);
+    assert_eq!((log.count("charged"), log.count("doubted")), (1, 0));
+}
+
+#[tokio::test]
+async fn who_does_not_know_leaves_it_to_the_code() {
+    let (scratch, log) = (Scratch::new(), Log::default());
+    let (second, task) = in_doubt(&scratch, &log).await;
+    let (key, _) = asked(&second, task, "").await;
+    let open = OpenQuestions::of(second.runtime.store().as_ref(), task).await.unwrap();
+    let answers = [(key, json!({"action": "decline"}))];
+    open.answer(second.runtime.store().as_ref(), 0, answers).await.unwrap();
+    let failure = second.failure(task).await;
+    assert_says(&failure, FailureKind::InDoubt, &["\"charge\""]);
+    assert_eq!((log.count("charged"), log.count("doubted")), (1, 1));
+}
+
+#[tokio::test]
+async fn an_answer_counts_for_the_last_word_of_a_cancel_that_comes_with_it() {
+    let (scratch, log) = (Scratch::new(), Log::default());
+    let (second, task) = in_doubt(&scratch, &log).await;
+    let (key, _) = asked(&second, task, "").await;
+    parked_asking(&second, task).await;
+    second.kill().await;
+    let store = scratch.open();
+    let open = OpenQuestions::of(store.as_ref(), task).await.unwrap();
+    let happened = json!({"action": "accept", "content": {"outcome": "happened", "result": "7"}});
+    open.answer(store.as_ref(), 0, [(key, happened)]).await.unwrap();
+    store.signal(task, Signal::Cancel { reason: None }, 0).await.unwrap();
+    let third = Process::start(store, |b| charge(b, &log, Doubt::Ask, true)).await;
+    assert_eq!(third.cancelled(task).await, "cancelled; took effect before that: charge");
 }

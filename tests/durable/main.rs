@@ -23,6 +23,7 @@ mod polls;
 mod retries;
 mod shutdown;
 mod sizes;
+mod stand_in;
 mod takeover;
 mod timeouts;
 mod timers;

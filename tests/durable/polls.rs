@@ -59,6 +59,31 @@ async fn only_what_came_of_it_is_recorded() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_is_a_failure_that_stays() {
+    let (scratch, log) = (Scratch::new(), Log::default());
+    let process = Process::start(scratch.open(), |builder| {
+        let log = log.clone();
+        builder.function("f", move |ctx: Context, (): ()| {
+            let log = log.clone();
+            async move {
+                let look = || {
+                    log.note("look");
+                    std::future::ready(Ok(Look::Done("x".repeat(limits::PAYLOAD_MAX_BYTES))))
+                };
+                let found = ctx.poll::<String, _, _>("there", StepKind::Run, "it", look).await;
+                found.map(|_| ())
+            }
+        })
+    })
+    .await;
+    let task = process.task("f", &()).await;
+    let failure = process.failure(task).await;
+    assert_says(&failure, FailureKind::Final, &["the outcome of step \"there\"", "at most"]);
+    let history = history(&**process.runtime.store(), task).await;
+    assert!(history.step("there").unwrap().state.is_finished());
+}
+
+#[tokio::test]
 async fn what_it_is_at_over_there_is_told_meanwhile() {
     let (scratch, log) = (Scratch::new(), Log::default());
     let process =

@@ -53,6 +53,10 @@ fn what_is_decided_by_hand_is_written_as_ever() {
     for (event, text) in [
         (Event::TaskResumed {}, r#"{"task_resumed":{}}"#),
         (Event::DriftAccepted {}, r#"{"drift_accepted":{}}"#),
+        (
+            Event::TaskForked { task: task_id(1), at: "turn-3".to_owned() },
+            r#"{"task_forked":{"task":"00000000000000000000000000000001","at":"turn-3"}}"#,
+        ),
     ] {
         assert_eq!(serde_json::to_string(&event).unwrap(), text);
         assert_eq!(serde_json::from_str::<Event>(text).unwrap(), event);

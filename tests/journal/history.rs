@@ -150,6 +150,14 @@ fn nothing_follows_the_end() {
 }
 
 #[test]
+fn a_fork_is_told_of_at_once_or_not_at_all() {
+    let forked = || Event::TaskForked { task: task_id(2), at: "turn-3".to_owned() };
+    check(task([forked(), start("a", 1), complete("a")]), Ok(()));
+    check(task([start("a", 1), forked()]), Err("right after its creation"));
+    check(task([forked(), forked()]), Err("right after its creation"));
+}
+
+#[test]
 fn a_refused_event_changes_nothing() {
     let mut history = History::of(legal().into_iter().take(3)).unwrap();
     let refused = history.apply(completed(3, "b", Payload::null())).unwrap_err();

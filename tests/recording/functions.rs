@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use relight::durable::{Context, Runtime, StartTask};
 use relight::journal::sqlite::Sqlite;
-use relight::journal::{Failure, Payload, Recording};
-use relight::replay::Replay;
+use relight::journal::{Failure, Hash, Payload, Recording, Redaction};
+use relight::replay::{Replay, own_hashes, redacted};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Charges, waits, and has a child mail the receipt.
 async fn sell(ctx: Context, cents: u32) -> Result<String, Failure> {
@@ -23,6 +25,16 @@ async fn mail(ctx: Context, charge: String) -> Result<bool, Failure> {
 }
 
 async fn recording() -> Recording {
+    recorded(sell, 500).await
+}
+
+async fn recorded<F, In, Out, Fut>(sell: F, input: impl Serialize) -> Recording
+where
+    F: Fn(Context, In) -> Fut + Send + Sync + 'static,
+    In: DeserializeOwned + Send + 'static,
+    Out: Serialize + Send + 'static,
+    Fut: Future<Output = Result<Out, Failure>> + Send + 'static,
+{
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(Sqlite::open(&dir.path().join("journal.db")).unwrap());
     let runtime = Runtime::builder(store)
@@ -31,7 +43,7 @@ async fn recording() -> Recording {
         .start()
         .await
         .unwrap();
-    let task = StartTask::new("sell", "sell", Payload::of(&500).unwrap());
+    let task = StartTask::new("sell", "sell", Payload::of(&input).unwrap());
     let task = runtime.start(task).await.unwrap();
     runtime.wait(task).await.unwrap();
     let recording = Recording::of(runtime.store().as_ref(), task).await.unwrap();
@@ -86,4 +98,31 @@ async fn code_that_waits_outside_of_steps_does_not_hang_the_test() {
         .function("sell", |_: Context, _: u32| std::future::pending::<Result<(), Failure>>());
     let run = replay.as_recorded().await.unwrap();
     assert!(run.drifts()[0].what.contains("waits for something that is no step"));
+}
+
+const SECRET: &str = "sk-live-0123456789abcdefghij";
+
+/// Hands a secret to a step by a hash of its own, and to a child.
+async fn hide(ctx: Context, secret: String) -> Result<bool, Failure> {
+    let hash = Hash::of(secret.as_bytes());
+    let _: bool = ctx.once("own").input_hash(hash, None).run(|_| ready(Ok(true))).await?;
+    ctx.child("receipt", "mail", &secret).await
+}
+
+#[tokio::test]
+async fn a_secret_in_a_hash_of_their_own_is_replayed_by_those_who_know_the_function() {
+    let recording = recorded(hide, SECRET).await;
+    let rules = Redaction::usual();
+    let alone = redacted(recording.clone(), &rules).await.unwrap();
+    assert!(!alone.write().contains(SECRET));
+    let own: Vec<String> = own_hashes(&alone).into_iter().map(|(_, key)| key).collect();
+    assert_eq!(own, ["own"], "the child's step fits by itself");
+    let replay = |recording| Replay::of(recording).function("sell", hide).function("mail", mail);
+    let run = replay(alone).as_recorded().await.unwrap();
+    let [drift] = run.drifts() else { panic!("{:?}", run.drifts()) };
+    assert_eq!(drift.key.as_deref(), Some("own"));
+
+    let fitting = replay(recording).redacted(&rules).await.unwrap();
+    assert!(!fitting.write().contains(SECRET));
+    replay(fitting).as_recorded().await.unwrap().assert_same();
 }

@@ -9,7 +9,11 @@ mod examples;
 mod functions;
 mod round_trip;
 mod secrets;
+mod trials;
+mod versions;
 
+#[path = "../support/model_server.rs"]
+mod model_server;
 #[path = "../support/payloads.rs"]
 mod payloads;
 #[path = "../support/journal.rs"]

@@ -7,6 +7,7 @@
 
 mod asking;
 mod callees;
+mod context;
 pub(crate) mod document;
 mod front_matter;
 mod http;
@@ -27,14 +28,14 @@ pub use http::{HttpMethod, HttpRules};
 pub use pattern::{NoPattern, ToolPattern};
 pub use policy::{Asking, AtLimit, Budget, InDoubt, Unanswered};
 
+use self::context::ContextTokens;
 use self::pattern::{PerTool, of_tool};
 use self::policy::{Approve, DoubtRule};
 use self::timeouts::Timeouts;
 use super::tools::{AGENT, BUILT_IN};
-use super::{BuiltIn, Servers, Settings, Tool};
+use super::{BuiltIn, ContextSizes, Servers, Settings, Tool};
 use crate::durable::RetryPolicy;
 use crate::journal::{Effect, Payload};
-use crate::limits;
 
 /// An agent as its file describes it, with nothing left to look up elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,8 +53,8 @@ pub struct Definition {
     max_turns: u32,
     #[serde(default)]
     settings: Settings,
-    #[serde(default = "default_context_tokens")]
-    context_tokens: u64,
+    #[serde(default)]
+    context_tokens: ContextTokens,
     #[serde(default)]
     budget: Budget,
     #[serde(default)]
@@ -76,10 +77,6 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output_schema: Option<Payload>,
     system_prompt: String,
-}
-
-fn default_context_tokens() -> u64 {
-    limits::CONTEXT_TOKENS
 }
 
 impl Definition {
@@ -110,6 +107,13 @@ impl Definition {
         self
     }
 
+    /// The agent with as large a context as its models have, where its file does not say how large.
+    #[must_use]
+    pub fn or_context_of(mut self, sizes: &ContextSizes) -> Self {
+        self.context_tokens = self.context_tokens.or(sizes.of_all(&self.models));
+        self
+    }
+
     /// The agent's name, and the name of the tool that it is served as: `[A-Za-z0-9_-]{1,64}`.
     pub fn name(&self) -> &str {
         &self.name
@@ -136,7 +140,8 @@ impl Definition {
         &self.agents
     }
 
-    /// How many model calls a task may make; at least 1.
+    /// How many turns a task's own conversation may have; at least 1. What it and its callees may
+    /// have together is [`Budget::turns`].
     pub fn max_turns(&self) -> u32 {
         self.max_turns
     }
@@ -148,7 +153,7 @@ impl Definition {
 
     /// How many tokens its models can read. Near it the conversation is shortened.
     pub fn context_tokens(&self) -> u64 {
-        self.context_tokens
+        self.context_tokens.get()
     }
 
     /// What a task may use up.

@@ -1,5 +1,6 @@
 //! From the text of an agent file to a [`Definition`], or to everything that is wrong with it.
 
+use super::context::ContextTokens;
 use super::document::{Error, Fields, Node, Problems, Value};
 use super::policy::{AtLimit, Budget};
 use super::{Definition, asking, callees, front_matter, http, rules, schema, servers, timeouts};
@@ -64,8 +65,8 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
     let servers = servers::resolve(wanted, tools.as_deref(), &mentioned, project, problems);
     let models = models(&fields, problems);
     let budget_fields = budget_fields(&fields, problems);
-    let max_turns = max_turns(&fields, budget_fields.as_ref(), problems);
     let budget = budget_fields.map(|fields| budget(&fields, problems)).unwrap_or_default();
+    let max_turns = turns(&fields, "maxTurns", problems).or(budget.turns).unwrap_or(limits::TURNS);
     let settings = settings(&fields, problems);
     let context_tokens =
         fields.whole("contextTokens", limits::CONTEXT_TOKENS_MIN..=u64::MAX, problems);
@@ -87,7 +88,7 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
         agents,
         max_turns,
         settings,
-        context_tokens: context_tokens.unwrap_or(limits::CONTEXT_TOKENS),
+        context_tokens: context_tokens.map(ContextTokens::of_file).unwrap_or_default(),
         budget,
         in_doubt,
         in_doubt_of,
@@ -169,6 +170,7 @@ fn budget(fields: &Fields<'_>, problems: &mut Problems) -> Budget {
     const AT_LIMIT: [(&str, AtLimit); 2] = [("end", AtLimit::End), ("ask", AtLimit::Ask)];
     let at_limit = fields.get("atLimit");
     Budget {
+        turns: turns(fields, "turns", problems),
         tokens: fields.whole("tokens", 1..=u64::MAX, problems),
         microdollars: fields.dollars("dollars", 1, "an amount above 0, such as 0.50", problems),
         wall_time_ms: fields.duration_ms("wallTime", problems),
@@ -178,18 +180,9 @@ fn budget(fields: &Fields<'_>, problems: &mut Problems) -> Budget {
     }
 }
 
-/// Reads `maxTurns`, or `budget.turns`, which is another name for it.
-fn max_turns(fields: &Fields<'_>, budget: Option<&Fields<'_>>, problems: &mut Problems) -> u32 {
-    let range = 1..=u64::from(limits::TURNS_MAX);
-    let turns = fields.whole("maxTurns", range.clone(), problems);
-    let same = budget.and_then(|budget| budget.whole("turns", range, problems));
-    if let (Some(turns), Some(same), Some(line)) = (turns, same, fields.line("maxTurns")) {
-        problems.at(
-            line,
-            format!("\"maxTurns\" ({turns}) and \"budget.turns\" ({same}) mean the same; keep one"),
-        );
-    }
-    turns.or(same).and_then(|turns| u32::try_from(turns).ok()).unwrap_or(limits::TURNS)
+fn turns(fields: &Fields<'_>, key: &str, problems: &mut Problems) -> Option<u32> {
+    let turns = fields.whole(key, 1..=u64::from(limits::TURNS_MAX), problems)?;
+    u32::try_from(turns).ok()
 }
 
 fn retry(fields: &Fields<'_>, problems: &mut Problems) -> RetryPolicy {

@@ -4,10 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::ToolPattern;
 
-/// What one task of an agent may use up. What is `None` has no bound of its own; turns are
-/// bounded by [`Definition::max_turns`](super::Definition::max_turns).
+/// What one task of an agent may use up together with the agents that it calls. What is `None` has
+/// no such bound; an agent's own turns are bounded by
+/// [`Definition::max_turns`](super::Definition::max_turns) besides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
+    /// Model calls that lead to the next step of a conversation, one a turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u32>,
     /// Tokens in and out, all model calls together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
@@ -61,12 +65,34 @@ pub enum InDoubt {
 
 /// What the file says of calls in doubt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredRule")]
 pub(super) struct DoubtRule {
     /// The tool that may know what happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) check: Option<ToolPattern>,
     /// What becomes of a doubt that no tool settles.
     pub(super) policy: InDoubt,
+}
+
+/// A rule as it is stored. Before there were checks it was the policy alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredRule {
+    Policy(InDoubt),
+    Rule {
+        #[serde(default)]
+        check: Option<ToolPattern>,
+        policy: InDoubt,
+    },
+}
+
+impl From<StoredRule> for DoubtRule {
+    fn from(stored: StoredRule) -> Self {
+        match stored {
+            StoredRule::Policy(policy) => Self { check: None, policy },
+            StoredRule::Rule { check, policy } => Self { check, policy },
+        }
+    }
 }
 
 /// Which tool calls wait for a person's yes.

@@ -15,7 +15,7 @@ impl Run {
         self.purse.spent().words()
     }
 
-    /// Returns when turn `n` may begin.
+    /// Returns when turn `n` may begin; it is counted then.
     pub(super) async fn within_limits(
         &self,
         turn: &Context,
@@ -29,7 +29,10 @@ impl Run {
                 }
                 checked => checked.err(),
             };
-            let Some(over) = over else { return Ok(()) };
+            let Some(over) = over else {
+                self.purse.begin_turn();
+                return Ok(());
+            };
             self.at_limit(turn, &over, talk.messages()).await?;
         }
     }

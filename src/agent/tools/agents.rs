@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::Call;
-use crate::agent::budget::{Purse, Spent};
+use crate::agent::budget::Purse;
 use crate::agent::run::Answered;
-use crate::agent::{AGENT_FUNCTION, Pinned, Share, Tool};
+use crate::agent::share::Spent;
+use crate::agent::{AGENT_FUNCTION, Pinned, Share, Sizes, Tool};
 use crate::durable::Child;
 use crate::journal::{Effect, Failure, FailureKind, Payload, TaskId};
 use crate::limits;
@@ -32,6 +33,11 @@ impl Callees {
         Self { pinned, purse, root, places: Semaphore::new(limits::PARALLEL_CHILDREN) }
     }
 
+    /// The sizes that the caller is pinned to.
+    pub(super) fn sizes(&self) -> Sizes {
+        self.pinned.sizes
+    }
+
     /// Each as a tool. It follows from what the task is pinned to, and so needs no step.
     pub(super) fn tools(&self) -> impl Iterator<Item = Tool> {
         let agents = self.pinned.agent.agents().iter();
@@ -47,9 +53,9 @@ impl Callees {
         })
     }
 
-    /// What each of so many calls, side by side, may use up.
-    pub(super) fn share(&self, calls: usize) -> Share {
-        self.purse.share(self.root, calls)
+    /// What the `nth` (from 0) of so many calls, side by side, may use up.
+    pub(super) fn share(&self, nth: usize, calls: usize) -> Share {
+        self.purse.share(self.root, nth, calls)
     }
 
     /// Runs the agent of this name. Its answer, or how it failed, is for the model.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{Bench, Call, Offered};
 use crate::agent::{InDoubt, Invocation, Tool, ToolOutput};
 use crate::durable::Answer;
+use crate::durable::doubt::form;
 use crate::journal::{Effect, Failure, FailureKind, Payload, StepKind};
 use crate::limits;
 
@@ -85,7 +86,7 @@ fn unknown(failure: &Failure, more: &str) -> Settled {
 /// What a check has found.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Found {
+pub(super) enum Found {
     Happened {
         /// What the call is taken to have answered.
         result: String,
@@ -202,7 +203,7 @@ async fn ask(call: &Call<'_>, tool: &Tool, lost: &Lost, said: &str) -> Result<Se
         "\n\nLook there, and say what happened. If nobody can tell, decline: the agent goes on \
          without knowing.",
     );
-    let content = match call.ask(&call.scope(), "doubt", message, &form()).await? {
+    let content = match call.ask(&call.scope(), "doubt", message, &form("the agent")).await? {
         Answer::Accept { content } => content,
         Answer::Decline | Answer::Cancel => {
             return Ok(unknown(failure, "A person was asked and does not know either."));
@@ -227,23 +228,4 @@ async fn ask(call: &Call<'_>, tool: &Tool, lost: &Lost, said: &str) -> Result<Se
             tool.pattern()
         ))),
     }
-}
-
-fn form() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "outcome": {
-                "type": "string",
-                "enum": ["happened", "run", "stop"],
-                "description": "happened: it took effect. run: it did not, make the call again. \
-                                stop: end the task as failed",
-            },
-            "result": {
-                "type": "string",
-                "description": "If it happened: what it answered, for the agent to go on with",
-            },
-        },
-        "required": ["outcome"],
-    })
 }

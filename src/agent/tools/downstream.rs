@@ -20,13 +20,30 @@ use futures_util::future::{FutureExt, join_all};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::Bench;
+use super::{Bench, in_time};
 use crate::agent::{
     Answers, Asked, Called, Pinned, RemoteTask, Round, TaskNews, Tool, ToolOutput, Toolbox,
 };
 use crate::durable::{Answer, Context, Left, Look, Past, Question};
 use crate::journal::{Failure, FailureKind, History, Step, StepKind, StepState};
 use crate::limits;
+
+/// Why a call has no answer.
+pub(super) enum Trouble {
+    /// The call has failed, or nobody knows what came of it.
+    Call(Failure),
+    /// Our own task ends over it.
+    Task(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        match failure.kind {
+            FailureKind::Mismatch => Self::Task(failure),
+            _ => Self::Call(failure),
+        }
+    }
+}
 
 /// What a look at a task is recorded with.
 #[derive(Serialize, Deserialize)]
@@ -43,7 +60,7 @@ pub(super) async fn follow(
     scope: &Context,
     tool: &Tool,
     task: &RemoteTask,
-) -> Result<ToolOutput, Failure> {
+) -> Result<ToolOutput, Trouble> {
     let name = format!("{}/{}", tool.server, tool.name);
     let lost = |why: &dyn std::fmt::Display| {
         Failure::in_doubt(format!(
@@ -51,30 +68,33 @@ pub(super) async fn follow(
             task.server, task.id
         ))
     };
+    let or_lost = |trouble| match trouble {
+        Trouble::Call(failure) => Trouble::Call(lost(&failure)),
+        ends @ Trouble::Task(_) => ends,
+    };
     let mut answered = Vec::new();
     for _ in 0..limits::REMOTE_TASK_ROUNDS {
-        let asked = match news(bench, scope, &name, task, &answered).await {
-            Ok(TaskNews::Asks(asked)) => asked,
-            Ok(TaskNews::Output(output)) => return Ok(output),
-            Ok(TaskNews::Failed(why)) => {
-                return Err(Failure::is_final(format!("the task of {name} failed: {why}")));
+        let news = news(bench, scope, &name, task, &answered).await;
+        let asked = match news.map_err(Trouble::from).map_err(or_lost)? {
+            TaskNews::Asks(asked) => asked,
+            TaskNews::Output(output) => return Ok(output),
+            TaskNews::Failed(why) => {
+                let why = format!("the task of {name} failed: {why}");
+                return Err(Failure::is_final(why).into());
             }
-            Ok(TaskNews::Lost(why)) => return Err(lost(&why)),
-            Err(failure) if failure.kind == FailureKind::Mismatch => return Err(failure),
-            Err(failure) => return Err(lost(&failure)),
+            TaskNews::Lost(why) => return Err(lost(&why).into()),
         };
         let put =
             asked.iter().enumerate().map(|(n, asked)| put(bench, scope, &name, task, n, asked));
-        for outcome in join_all(put).await {
-            match outcome {
-                Ok(()) => {}
-                Err(failure) if failure.kind == FailureKind::Mismatch => return Err(failure),
-                Err(failure) => return Err(lost(&failure)),
+        let outcomes = join_all(put).await;
+        for (asked, outcome) in asked.into_iter().zip(outcomes) {
+            // One that was taken back may come again.
+            if outcome.map_err(or_lost)? {
+                answered.push(asked.key);
             }
         }
-        answered.extend(asked.into_iter().map(|asked| asked.key));
     }
-    Err(lost(&"it asks and asks"))
+    Err(lost(&"it asks and asks").into())
 }
 
 /// Waits until there is something to be done about the task.
@@ -100,7 +120,8 @@ async fn news(
         .await
 }
 
-/// Puts one of the task's questions, and sends the answer down as soon as it is there.
+/// Puts one of the task's questions, and sends the answer down as soon as it is there. False where the
+/// task did not wait for one any more.
 async fn put(
     bench: &Bench,
     scope: &Context,
@@ -108,16 +129,22 @@ async fn put(
     task: &RemoteTask,
     n: usize,
     asked: &Asked,
-) -> Result<(), Failure> {
-    let answer = &ask(bench, scope, name, n, asked).await?;
+) -> Result<bool, Trouble> {
     let (servers, key) = (bench.agent.servers(), &asked.key);
+    let question = question(bench, name, &asked.question);
+    let every_ms = task.poll_interval_ms.unwrap_or(limits::POLL_MS);
+    let still = || bench.toolbox.asks(servers, task, key);
+    let answer = scope.ask_while(&numbered("question", n), &question, every_ms, still).await?;
+    let Some(answer) = answer else { return Ok(false) };
+    let answer = &given(bench, &question, answer)?;
     scope
         .idempotent(numbered("answer", n))
         .kind(StepKind::Tool)
         .input(&serde_json::json!({"task": task.id, "key": key, "answer": answer}))
         .retry(bench.agent.retry())
         .run(|_| bench.toolbox.answer(servers, task, key, answer))
-        .await
+        .await?;
+    Ok(true)
 }
 
 /// Puts the questions that a tool has before it begins, side by side.
@@ -129,37 +156,39 @@ pub(super) async fn answers(
     scope: &Context,
     tool: &Tool,
     round: Round,
-) -> Result<Answers, Failure> {
+) -> Result<Answers, Trouble> {
     let name = format!("{}/{}", tool.server, tool.name);
     let Round { questions, state } = round;
     if questions.is_empty() {
         scope.sleep("pause", Duration::from_millis(limits::POLL_MS)).await?;
     }
-    let asks = questions.iter().enumerate().map(|(n, asked)| ask(bench, scope, &name, n, asked));
-    let answers: Vec<_> = join_all(asks).await.into_iter().collect::<Result<_, _>>()?;
+    let asks = questions.iter().enumerate().map(async |(n, asked)| {
+        let question = question(bench, &name, &asked.question);
+        let answer = scope.ask(&numbered("question", n), &question).await?;
+        given(bench, &question, answer)
+    });
+    let answers: Vec<_> = join_all(asks).await.into_iter().collect::<Result<_, Trouble>>()?;
     let by_key = questions.into_iter().map(|asked| asked.key).zip(answers).collect();
     Ok(Answers { by_key, state })
 }
 
-/// Puts a question as ours, and says whose it is.
-async fn ask(
-    bench: &Bench,
-    scope: &Context,
-    name: &str,
-    n: usize,
-    asked: &Asked,
-) -> Result<Answer, Failure> {
-    let Question { message, schema, .. } = &asked.question;
-    let question = Question {
+/// A server's question as ours, which says whose it is.
+pub(super) fn question(bench: &Bench, name: &str, asked: &Question) -> Question {
+    let Question { message, schema, .. } = asked;
+    Question {
         message: format!("{name} asks: {message}"),
         schema: schema.clone(),
         expire_ms: bench.agent.questions().expire_ms,
-    };
-    Ok(match scope.ask(&numbered("question", n), &question).await? {
-        // The server's own words have none for it.
-        Answer::Expired => Answer::Cancel,
-        answer => answer,
-    })
+    }
+}
+
+/// What a server is told. Its own words have none for a question that nobody answered in time: it
+/// was put away.
+fn given(bench: &Bench, question: &Question, answer: Answer) -> Result<Answer, Trouble> {
+    match in_time(&bench.agent, question, answer).map_err(Trouble::Task)? {
+        Answer::Expired => Ok(Answer::Cancel),
+        answer => Ok(answer),
+    }
 }
 
 /// The names of steps side by side.

@@ -10,11 +10,14 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Call;
-use super::built_in::{BUILT_IN, described, read};
-use crate::agent::Tool;
+use super::built_in::{described, read};
+use crate::agent::{Sizes, Tool};
 use crate::durable::RetryPolicy;
 use crate::journal::{Failure, StepKind};
 use crate::limits;
+
+/// The tool that reads on, as its steps are recorded.
+pub(crate) const READ_MORE: &str = "relight/read_more";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -32,22 +35,24 @@ pub(super) struct LongTexts {
     name: String,
     /// How many bytes the results of one reply may take together.
     reply_bytes: usize,
+    sizes: Sizes,
     /// In the order of the calls. The text's name is its place, from 1.
     texts: Mutex<Vec<Arc<str>>>,
 }
 
 impl LongTexts {
     /// For models that read so many tokens. `taken` says which names other tools have.
-    pub(super) fn new(context_tokens: u64, taken: impl Fn(&str) -> bool) -> Self {
+    pub(super) fn new(context_tokens: u64, sizes: Sizes, taken: impl Fn(&str) -> bool) -> Self {
         let mut name = "read_more".to_owned();
         while taken(&name) {
             name.insert_str(0, "relight_");
         }
-        let tokens = context_tokens.saturating_mul(limits::TOOL_RESULTS_PERCENT) / 100;
+        let tokens = context_tokens.saturating_mul(sizes.tool_results_percent) / 100;
         let reply_bytes = tokens.saturating_mul(limits::TOKEN_BYTES);
         Self {
             name,
             reply_bytes: usize::try_from(reply_bytes).unwrap_or(usize::MAX),
+            sizes,
             texts: Mutex::default(),
         }
     }
@@ -74,8 +79,9 @@ impl LongTexts {
 
     /// How much is shown of each of so many results.
     pub(super) fn shown_bytes(&self, results: usize) -> usize {
-        (self.reply_bytes / results.max(1))
-            .clamp(limits::TOOL_TEXT_SHOWN_MIN_BYTES, limits::TOOL_TEXT_SHOWN_BYTES)
+        let Sizes { tool_text_shown_bytes: most, tool_text_shown_min_bytes: least, .. } =
+            self.sizes;
+        (self.reply_bytes / results.max(1)).min(most).max(least)
     }
 
     fn show_one(&self, text: String, max: usize) -> String {
@@ -113,7 +119,7 @@ impl LongTexts {
         call.turn
             .pure(call.step)
             .kind(StepKind::Tool)
-            .input(&json!({"tool": format!("{BUILT_IN}/read_more"), "arguments": call.arguments}))
+            .input(&json!({"tool": READ_MORE, "arguments": call.arguments}))
             .retry(RetryPolicy::none())
             .run(|_| std::future::ready(Ok(self.part(number, &text, offset, max))))
             .await
@@ -122,7 +128,7 @@ impl LongTexts {
     /// A part of a text from an offset on, and how to read on. It has at most `max` bytes.
     fn part(&self, number: usize, text: &str, offset: usize, max: usize) -> String {
         let from = text.floor_char_boundary(offset);
-        let room = max.saturating_sub(limits::READ_NOTE_BYTES);
+        let room = max.saturating_sub(self.sizes.read_note_bytes);
         let to = text.floor_char_boundary((from + room).min(text.len()));
         let (shown, bytes) = (&text[from..to], text.len());
         if to == bytes {
@@ -142,7 +148,7 @@ mod tests {
 
     #[test]
     fn parts_add_up_to_the_text_and_are_no_longer_than_they_may_be() {
-        let long = LongTexts::new(1_000, |_| false);
+        let long = LongTexts::new(1_000, Sizes::default(), |_| false);
         let text = "zoë! ".repeat(1_000);
         let (mut read, mut offset) = (String::new(), 0);
         while offset < text.len() {
@@ -157,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_results_of_a_reply_share_the_room() {
-        let long = LongTexts::new(1_000, |_| false);
+        let long = LongTexts::new(1_000, Sizes::default(), |_| false);
         let shown = long.show(vec!["a".repeat(1_500)]);
         assert_eq!((shown[0].len(), long.is_offered()), (1_500, false));
         let shown = long.show(vec!["a".repeat(1_500), "b".to_owned()]);
@@ -167,7 +173,7 @@ mod tests {
 
     #[test]
     fn another_tool_of_that_name_keeps_it() {
-        let long = LongTexts::new(1_000, |name| name == "read_more");
+        let long = LongTexts::new(1_000, Sizes::default(), |name| name == "read_more");
         assert_eq!(long.tool().name, "relight_read_more");
     }
 }

@@ -12,20 +12,24 @@ mod downstream;
 mod long;
 mod naming;
 mod server;
+mod settled;
+mod side_by_side;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::approve::Verdict;
 use self::long::LongTexts;
 use self::naming::named;
+use self::side_by_side::all_or_first_failure;
 use super::model::{ToolCall, ToolSpec};
 use super::{
-    Called, Definition, Invocation, Schema, Share, Tool, ToolPattern, Toolbox, Unanswered,
+    Called, Definition, Invocation, People, Schema, Share, Tool, ToolOutput, ToolPattern, Toolbox,
+    Unanswered,
 };
 use crate::durable::{Answer, Context, Question, RetryPolicy};
 use crate::journal::{Effect, Failure, Payload, StepKind};
@@ -34,6 +38,8 @@ pub(super) use self::agents::{AGENT, Callees};
 pub use self::built_in::BuiltIn;
 pub(super) use self::built_in::{BUILT_IN, Web};
 pub(super) use self::downstream::left;
+pub(crate) use self::long::READ_MORE;
+pub(super) use self::settled::settled;
 
 /// The step that lists the tools of the agent's servers, and the built-in ones.
 pub const LISTING_STEP: &str = "tools";
@@ -157,7 +163,9 @@ impl Bench {
             listed.into_iter().filter(|tool| agent.allows(&tool.server, &tool.name)).collect();
         let tools = named(allowed).into_iter().map(|(name, tool)| (name, Offered::new(tool)));
         let tools: BTreeMap<_, _> = tools.collect();
-        let long = LongTexts::new(agent.context_tokens(), |name| tools.contains_key(name));
+        let long = LongTexts::new(agent.context_tokens(), callees.sizes(), |name| {
+            tools.contains_key(name)
+        });
         let tool = long.tool();
         let read_more = (tool.name.clone(), Offered { by: By::LongTexts, ..Offered::new(tool) });
         Ok(Self { toolbox, web, agent, callees, tools, checks, long, read_more })
@@ -179,41 +187,41 @@ impl Bench {
         self.long.is_offered()
     }
 
-    /// Calls whoever a tool belongs to, once.
+    /// Calls whoever a tool belongs to, once. A server may ask these people meanwhile.
     ///
     /// # Errors
     /// As [`Toolbox::call`].
-    async fn reach(&self, call: Invocation<'_>) -> Result<Called, Failure> {
+    async fn reach(&self, call: Invocation<'_>, people: &dyn People) -> Result<Called, Failure> {
         match self.agent.http() {
             Some(rules) if call.server == BUILT_IN => {
                 self.web.call(rules, call).await.map(Called::Output)
             }
-            _ => self.toolbox.call(call).await,
+            _ => self.toolbox.call_with(call, people).await,
         }
     }
 
     /// Runs a reply's calls side by side. The results are in the order of the calls.
     ///
     /// # Errors
-    /// When the outcome of a call is in doubt and the agent's policy is to fail.
+    /// When a person or the agent's policy ends the task over one of them. The others are dropped as
+    /// they are.
     pub(super) async fn run(
         &self,
         turn: &Context,
         calls: &[ToolCall],
     ) -> Result<Vec<String>, Failure> {
+        let shown_bytes = self.long.shown_bytes(calls.len());
         let of_agents = calls.iter().filter(|call| self.is_of_agent(call)).count();
-        let room = Room {
-            shown_bytes: self.long.shown_bytes(calls.len()),
-            share: self.callees.share(of_agents),
-        };
-        let steps = calls
-            .iter()
-            .enumerate()
-            .map(|(n, call)| self.call(turn, format!("tool-{}", n + 1), call, room));
-        let results: Result<Vec<_>, _> = join_all(steps).await.into_iter().collect();
+        let mut nth = 0;
+        let steps = calls.iter().enumerate().map(|(n, call)| {
+            let room = Room { shown_bytes, share: self.callees.share(nth, of_agents) };
+            nth += usize::from(self.is_of_agent(call));
+            self.call(turn, format!("tool-{}", n + 1), call, room)
+        });
+        let results = all_or_first_failure(steps).await?;
         // Together, and not each when it ends: what the next turn can read on must not depend on
         // which call was faster.
-        results.map(|results| self.long.show(results))
+        Ok(self.long.show(results))
     }
 
     fn is_of_agent(&self, call: &ToolCall) -> bool {
@@ -313,17 +321,23 @@ impl Call<'_> {
         let schema = Payload::of(form)?;
         let question = Question { message, schema, expire_ms: asking.expire_ms };
         let answer = ctx.ask(name, &question).await?;
-        if answer == Answer::Expired && asking.then == Unanswered::Fail {
-            let Question { message, .. } = question;
-            return Err(Failure::is_final(format!("nobody answered in time: {message}")));
-        }
-        Ok(answer)
+        in_time(self.agent, &question, answer)
     }
 
     /// Does nothing but tell the model what is wrong.
     async fn refuse(self, complaint: String) -> Result<String, Failure> {
         refuse(self.turn, self.step, self.call, complaint).await
     }
+}
+
+/// The answer to a question, unless nobody gave one in time and the agent's file says that the task
+/// fails then.
+fn in_time(agent: &Definition, question: &Question, answer: Answer) -> Result<Answer, Failure> {
+    if answer == Answer::Expired && agent.questions().then == Unanswered::Fail {
+        let message = format!("nobody answered in time: {}", question.message);
+        return Err(Failure::is_final(message));
+    }
+    Ok(answer)
 }
 
 /// A refusal is a step too, so that its text stays what it was whatever later versions say.
@@ -333,10 +347,25 @@ async fn refuse(
     call: &ToolCall,
     complaint: String,
 ) -> Result<String, Failure> {
-    turn.step(step, Effect::Pure)
+    let refused = turn
+        .step(step, Effect::Pure)
         .kind(StepKind::Tool)
         .input(&json!({"tool": call.name, "refused": call.arguments}))
         .retry(RetryPolicy::none())
-        .run(|_| std::future::ready(Ok(complaint.clone())))
-        .await
+        .run(|_| std::future::ready(Ok(Refused::Now(complaint.clone()))))
+        .await?;
+    Ok(match refused {
+        Refused::Now(complaint) => complaint,
+        Refused::Made(output) => output.text,
+    })
+}
+
+/// What is recorded of a call that is refused now.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Refused {
+    /// What was wrong with it.
+    Now(String),
+    /// Its answer: it was made by the task that this one is a fork of, whose agent had the tool.
+    Made(ToolOutput),
 }

@@ -1,13 +1,17 @@
 //! A call of a tool that a server offers: a step, further ones where the server makes a task of it,
 //! and where its outcome is lost whatever it takes to settle that.
 
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use serde_json::json;
+use tracing::warn;
 
 use super::doubt::{Lost, Settled, settle};
-use super::{Bench, Call, downstream};
-use crate::agent::{Answers, Called, InDoubt, Invocation, Tool, ToolOutput};
-use crate::durable::{Context, Doubt};
-use crate::journal::{Failure, FailureKind, StepKind};
+use super::downstream::Trouble;
+use super::{Bench, Call, downstream, in_time};
+use crate::agent::{Answers, Called, InDoubt, Invocation, People, Tool, ToolOutput};
+use crate::durable::{Answer, Attempt, Context, Doubt, Question};
+use crate::journal::{Failure, FailureKind, StepKind, TaskId};
 use crate::limits;
 
 /// Makes the call, and again where it turns out not to have happened. The text is for the model.
@@ -25,8 +29,8 @@ pub(super) async fn call(bench: &Bench, call: Call<'_>, tool: &Tool) -> Result<S
                 return Ok(format!("The tool reports an error: {}", output.text));
             }
             Ok(output) => return Ok(output.text),
-            Err(failure) if failure.kind == FailureKind::Mismatch => return Err(failure),
-            Err(failure) if failure.kind == FailureKind::InDoubt => {
+            Err(Trouble::Task(failure)) => return Err(failure),
+            Err(Trouble::Call(failure)) if failure.kind == FailureKind::InDoubt => {
                 let started_at_ms = ctx.started_at_ms(&step);
                 let lost = Lost { failure, started_at_ms, before, of_task };
                 match settle(bench, &call, tool, lost).await? {
@@ -34,7 +38,7 @@ pub(super) async fn call(bench: &Bench, call: Call<'_>, tool: &Tool) -> Result<S
                     Settled::Again => before += 1,
                 }
             }
-            Err(failure) => return Ok(format!("The call failed: {failure}")),
+            Err(Trouble::Call(failure)) => return Ok(format!("The call failed: {failure}")),
         }
         (ctx, step) = (&scope, format!("again-{before}"));
     }
@@ -42,7 +46,7 @@ pub(super) async fn call(bench: &Bench, call: Call<'_>, tool: &Tool) -> Result<S
 
 /// How a call ended.
 struct Answered {
-    outcome: Result<ToolOutput, Failure>,
+    outcome: Result<ToolOutput, Trouble>,
     /// Whether the server had made a task of it.
     of_task: bool,
 }
@@ -65,20 +69,24 @@ async fn answer(
                 let outcome = downstream::follow(bench, &scope, tool, &task).await;
                 return Answered { outcome, of_task: true };
             }
-            Err(failure) => return Answered { outcome: Err(failure), of_task: false },
+            Err(trouble) => return Answered { outcome: Err(trouble), of_task: false },
         };
         match downstream::answers(bench, &scope, tool, asks).await {
             Ok(given) => answers = Some(given),
-            Err(failure) => return Answered { outcome: Err(failure), of_task: false },
+            Err(trouble) => return Answered { outcome: Err(trouble), of_task: false },
         }
     }
     let failure = Failure::is_final("the tool asks and asks, and does not begin");
-    Answered { outcome: Err(failure), of_task: false }
+    Answered { outcome: Err(failure.into()), of_task: false }
 }
 
 /// The step that is the call itself, by this name. A task that it leads to is found again by its
 /// outcome, so the call is never made for that a second time. All attempts at one call carry one
 /// idempotency key.
+///
+/// # Errors
+/// As [`Toolbox::call`](crate::agent::Toolbox::call). Our own task ends where nobody has answered in
+/// time what the server asked in the middle of the call, and the agent's file says so.
 async fn make(
     bench: &Bench,
     call: &Call<'_>,
@@ -86,7 +94,7 @@ async fn make(
     ctx: &Context,
     step: &str,
     answers: Option<&Answers>,
-) -> Result<Called, Failure> {
+) -> Result<Called, Trouble> {
     let arguments = call.arguments;
     let doubt = bench.agent.in_doubt_of(&tool.server, &tool.name);
     let checked = bench.agent.check_of(&tool.server, &tool.name).is_some();
@@ -97,7 +105,8 @@ async fn make(
     if let Some(answers) = answers {
         input["answers"] = json!(answers);
     }
-    ctx.step(step, bench.agent.effect_of(tool))
+    let called = ctx
+        .step(step, bench.agent.effect_of(tool))
         .kind(StepKind::Tool)
         .input(&input)
         .retry(bench.agent.retry())
@@ -114,7 +123,40 @@ async fn make(
                 as_task: tool.as_task,
                 answers,
             };
-            bench.reach(call).await
+            bench
+                .reach(call, &InTheMiddle { bench, tool, task: ctx.task_id(), attempt: &attempt })
+                .await
         })
-        .await
+        .await;
+    if let Some(question) = ctx.unanswered_within(step) {
+        in_time(&bench.agent, &question, Answer::Expired).map_err(Trouble::Task)?;
+    }
+    Ok(called?)
+}
+
+/// Who answers what a server asks while a call is under way: whoever follows our task.
+struct InTheMiddle<'a> {
+    bench: &'a Bench,
+    tool: &'a Tool,
+    task: TaskId,
+    attempt: &'a Attempt,
+}
+
+#[async_trait]
+impl People for InTheMiddle<'_> {
+    fn task(&self) -> TaskId {
+        self.task
+    }
+
+    async fn ask(&self, question: Question, gone: BoxFuture<'_, ()>) -> Option<Answer> {
+        let name = self.tool.pattern().to_string();
+        let question = downstream::question(self.bench, &name, &question);
+        match self.attempt.ask(&question, gone).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                warn!(tool = name, %failure, "a question of a tool cannot be put");
+                None
+            }
+        }
+    }
 }

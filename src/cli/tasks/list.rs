@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::Error;
 use super::super::run::short_id;
-use super::super::screen::{Screen, coloured};
+use super::super::screen::{Screen, coloured, one_line, plain};
 use super::task_json;
 use super::tree::Tree;
 
@@ -49,10 +49,10 @@ pub(super) async fn list(args: &Args, store: &dyn Store, screen: &Screen) -> Res
             }
             _ => format!("{before}{}", task.name),
         };
-        let message = task.message.clone().unwrap_or_default();
+        let message = one_line(task.message.as_deref().unwrap_or_default());
         table.add_row([
             Cell::new(short_id(task.id)),
-            Cell::new(name),
+            Cell::new(plain(&name)),
             Cell::new(task.status.as_str()).fg(table_colour(task.status)),
             Cell::new(age(now_ms - task.created_at_ms)),
             Cell::new(message),

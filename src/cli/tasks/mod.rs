@@ -2,12 +2,13 @@
 
 mod answer;
 mod cancel;
+mod edits;
 mod fork;
 mod list;
 mod resume;
 mod show;
 mod tree;
-pub(super) mod watch;
+mod watch;
 
 use clap::Subcommand;
 use relight::config::Settings;
@@ -21,9 +22,9 @@ use super::{Error, host};
 pub(super) enum Command {
     /// List tasks, newest first
     List(list::Args),
-    /// Tell what a task did, step by step
+    /// Tell a task's run as a story
     Show(show::Args),
-    /// Follow a task to its end
+    /// Follow a task to its end, and print its answer
     Watch(watch::Args),
     /// Answer a question of a task
     Answer(answer::Args),
@@ -44,7 +45,7 @@ pub(super) async fn tasks(
     let store = host::open(settings)?;
     let result = match command {
         Command::List(args) => list::list(&args, store.as_ref(), screen).await,
-        Command::Show(args) => show::show(&args, store.as_ref(), screen).await,
+        Command::Show(args) => show::show(&args, store.as_ref(), settings, screen).await,
         Command::Watch(args) => watch::watch(&args, store.as_ref(), settings, screen).await,
         Command::Answer(args) => answer::answer(&args, store.as_ref(), screen).await,
         Command::Cancel(args) => cancel::cancel(&args, &store, screen).await,

@@ -14,7 +14,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// All that was started below this task.
+    /// All that was started below this task, in the order in which it was.
     pub(super) async fn below(store: &dyn Store, task: TaskId) -> Result<Vec<Tree>> {
         let mut found: Vec<Task> = Vec::new();
         let mut parents = vec![task];
@@ -24,7 +24,9 @@ impl Tree {
             parents.extend(children.iter().map(|child| child.id));
             found.extend(children);
         }
-        Ok(Self::forest(found))
+        let mut children = Self::forest(found);
+        children.reverse();
+        Ok(children)
     }
 
     /// These tasks as trees. One whose parent is not among them stands at the top. `tasks` are newest

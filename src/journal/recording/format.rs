@@ -1,4 +1,9 @@
 //! The text of a recording: written, and read with every mistake named by its line.
+//!
+//! A field or a kind of event that may be missing is no new version. What a reader of this one would
+//! take for something else is: then the number goes up by one, [`Recording::read`] looks at it first and
+//! turns the lines of each older version into the events of the next, and a fixture of that version
+//! stays in `tests/recordings/vN/` for ever.
 
 use std::fmt::Write as _;
 

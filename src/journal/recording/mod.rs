@@ -24,6 +24,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 pub use self::format::RecordingError;
+pub(crate) use self::redact::is_same_but_redacted;
 pub use self::redact::{BadPattern, Redaction};
 use super::{
     Error, Event, Filter, History, IllegalEvent, Record, Result, Store, TaskId, all_tasks,
@@ -46,6 +47,14 @@ pub struct RecordedTask {
 }
 
 impl RecordedTask {
+    /// What people call it: the name of the tool that started it.
+    pub fn name(&self) -> &str {
+        match self.records.first().map(|record| &record.event) {
+            Some(Event::TaskCreated { name, .. }) => name,
+            _ => "",
+        }
+    }
+
     /// The fold of the events.
     ///
     /// # Errors

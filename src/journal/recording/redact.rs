@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use regex::{Captures, Regex};
+use serde_json::Value;
 
 use super::tokens::{Token, tokens};
 use super::{RecordedTask, Recording};
@@ -16,6 +17,29 @@ use crate::journal::{Event, Failure, Payload, Record};
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
+
+/// Whether a value is this recorded one, where what was taken out of that may be anything.
+pub(crate) fn is_same_but_redacted(recorded: &Value, given: &Value) -> bool {
+    match (recorded, given) {
+        (Value::String(text), _) if text == REDACTED => true,
+        (Value::String(text), Value::String(given)) if text.contains(REDACTED) => {
+            let parts: Vec<_> = text.split(REDACTED).map(regex::escape).collect();
+            let form = Regex::new(&format!("(?s)^{}$", parts.join(".*")));
+            form.is_ok_and(|form| form.is_match(given))
+        }
+        (Value::Array(recorded), Value::Array(given)) => {
+            recorded.len() == given.len()
+                && recorded.iter().zip(given).all(|(a, b)| is_same_but_redacted(a, b))
+        }
+        (Value::Object(recorded), Value::Object(given)) => {
+            let same = |(key, value): (&String, &Value)| {
+                given.get(key).is_some_and(|given| is_same_but_redacted(value, given))
+            };
+            recorded.len() == given.len() && recorded.iter().all(same)
+        }
+        _ => recorded == given,
+    }
+}
 
 /// Names of members whose values are secret, in lower case and without `_` and `-`. A longer name
 /// that ends in one of them counts too (`x-api-key`, `OPENAI_API_KEY`).

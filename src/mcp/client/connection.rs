@@ -1,9 +1,12 @@
 //! One connection to one tool server: opened, used by many tasks at once, closed.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use rmcp::RoleClient;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CancelledNotificationParam, ClientRequest,
@@ -12,6 +15,7 @@ use rmcp::model::{
 };
 use rmcp::service::{Peer, PeerRequestOptions, RunningService, ServiceError};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,10 +23,12 @@ use tokio_util::task::AbortOnDropHandle;
 use super::child::LastWords;
 use super::desk::{Client, Desk, result};
 use super::http::Session;
+use super::in_flight::{Asked, InFlight};
 use super::outcome::{Fate, called, fate};
 use super::wire::Handed;
 use super::{Timeouts, seam, tools};
-use crate::agent::{Called, Invocation, TaskDialect, Tool};
+use crate::agent::{Called, Invocation, People, TaskDialect, Tool};
+use crate::durable::Answer;
 use crate::journal::Failure;
 use crate::limits;
 use crate::mcp::IDEMPOTENCY_KEY;
@@ -37,10 +43,14 @@ pub(super) struct Connection {
     pub(super) session: Arc<Session>,
     /// The questions of the server's tasks.
     pub(super) desk: Desk,
+    /// The calls that are under way, for questions in the middle of one.
+    pub(super) calls: InFlight,
     /// Requests for the results of tasks that wait for input, which are open for their questions.
     pub(super) results: Mutex<HashMap<String, AbortOnDropHandle<()>>>,
     /// Cancelled once nothing more can be received.
     pub(super) ended: CancellationToken,
+    /// Cancelled before the connection is closed.
+    pub(super) closing: CancellationToken,
     pub(super) words: Option<Arc<LastWords>>,
     pub(super) timeouts: Timeouts,
 }
@@ -111,13 +121,52 @@ impl Connection {
 
     /// Calls a tool once. Dropping the future sends the server `notifications/cancelled`.
     pub(super) async fn call(&self, call: &Invocation<'_>) -> Result<Called, Failure> {
+        self.call_within(call, &Patience::of(self.timeouts.call_ms)).await
+    }
+
+    /// The same, and puts what the server asks meanwhile to these people. The call's time stands
+    /// still while they are asked.
+    pub(super) async fn call_with(
+        &self,
+        call: &Invocation<'_>,
+        people: &dyn People,
+    ) -> Result<Called, Failure> {
+        let mut entered = self.calls.enter(people.task());
+        let open = watch::Sender::new(0_usize);
+        let patience =
+            Patience { open: Some(open.subscribe()), ..Patience::of(self.timeouts.call_ms) };
+        let mut call = pin!(self.call_within(call, &patience));
+        let mut asking = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                called = &mut call => {
+                    entered.answered();
+                    return called;
+                }
+                Some(asked) = entered.asked.recv() => {
+                    open.send_modify(|open| *open += 1);
+                    asking.push(put(people, asked));
+                }
+                Some(()) = asking.next(), if !asking.is_empty() => {
+                    open.send_modify(|open| *open -= 1);
+                }
+            }
+        }
+    }
+
+    async fn call_within(
+        &self,
+        call: &Invocation<'_>,
+        patience: &Patience,
+    ) -> Result<Called, Failure> {
         let what = format!("tool {:?} of server {:?}", call.tool, self.server);
         let makes_tasks = self.info().is_some_and(|info| seam::makes_tasks(&info.capabilities));
         let as_task = call.as_task && self.asks_for_tasks() && makes_tasks;
-        match self.call_once(call, as_task, &what).await {
+        match self.call_once(call, as_task, &what, patience).await {
             // Refused before anything was done, as is a tool that must be called as a task.
             Err(CallError::Unmade(_)) if !as_task && self.asks_for_tasks() => {
-                self.call_once(call, true, &what).await
+                self.call_once(call, true, &what, patience).await
             }
             outcome => outcome,
         }
@@ -131,6 +180,7 @@ impl Connection {
         call: &Invocation<'_>,
         as_task: bool,
         what: &str,
+        patience: &Patience,
     ) -> Result<Called, CallError> {
         let arguments: JsonObject = call.arguments.read().map_err(|error| {
             Failure::is_final(format!("{what}: the arguments are no JSON object ({error})"))
@@ -157,7 +207,6 @@ impl Connection {
         let mut meta = MetaObject::new();
         meta.insert(IDEMPOTENCY_KEY.to_owned(), Value::from(call.idempotency_key));
         let options = PeerRequestOptions::no_options().with_meta(RequestMetaObject::from(meta));
-        let patience = Duration::from_millis(self.timeouts.call_ms);
         let failure = match self.request_with(request, options, patience).await {
             Some(Ok(result)) => {
                 let mut called = called(result, &self.server, what)?;
@@ -192,14 +241,15 @@ impl Connection {
         request: ClientRequest,
         patience: Duration,
     ) -> Option<Result<ServerResult, ServiceError>> {
-        self.request_with(request, PeerRequestOptions::no_options(), patience).await
+        let patience = Patience { time: patience, open: None };
+        self.request_with(request, PeerRequestOptions::no_options(), &patience).await
     }
 
     async fn request_with(
         &self,
         request: ClientRequest,
         options: PeerRequestOptions,
-        patience: Duration,
+        patience: &Patience,
     ) -> Option<Result<ServerResult, ServiceError>> {
         let handle = match self.peer.send_cancellable_request(request, options).await {
             Ok(handle) => handle,
@@ -210,7 +260,7 @@ impl Connection {
             biased;
             result = handle.await_response() => result,
             () = self.ended.cancelled() => Err(ServiceError::TransportClosed),
-            () = tokio::time::sleep(patience) => return None,
+            () = patience.ends() => return None,
         };
         guard.disarm();
         Some(result)
@@ -245,12 +295,53 @@ impl Connection {
 
     /// Closes the connection, and stops and reaps the server where it is a program.
     pub(super) async fn close(&self) {
+        self.closing.cancel();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(running) = running
             && let Err(error) = running.cancel().await
         {
             tracing::warn!(server = self.server, %error, "a tool server was not closed cleanly");
         }
+    }
+}
+
+/// How long an answer is waited for.
+struct Patience {
+    time: Duration,
+    /// How many questions are open that the other side waits for: nothing is late meanwhile.
+    open: Option<watch::Receiver<usize>>,
+}
+
+impl Patience {
+    fn of(ms: u64) -> Self {
+        Self { time: Duration::from_millis(ms), open: None }
+    }
+
+    async fn ends(&self) {
+        let Some(mut open) = self.open.clone() else { return tokio::time::sleep(self.time).await };
+        // The sender lives as long as the call.
+        while open.wait_for(|open| *open == 0).await.is_ok() {
+            tokio::select! {
+                () = tokio::time::sleep(self.time) => return,
+                _ = open.changed() => {}
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// Puts one question of a server; the answer is `cancel` where there is none.
+async fn put(people: &dyn People, asked: Asked) {
+    let Asked { question, mut reply } = asked;
+    let answer = people.ask(question, reply.closed().boxed()).await;
+    // The server may have taken the question back meanwhile.
+    let _ = reply.send(answer.unwrap_or(Answer::Cancel));
+}
+
+impl Drop for Connection {
+    /// The questions that are open go on at the server: see [`Wire::new`](super::wire::Wire::new).
+    fn drop(&mut self) {
+        self.closing.cancel();
     }
 }
 

@@ -1,8 +1,8 @@
 //! Requests that a server makes of its client: forms to be filled in (`elicitation/create`).
 //!
-//! Only those that belong to a task are taken, because only a task can be found again after a crash,
-//! and asks again. They wait here until the answer has come up from our own task's client, however
-//! long that takes.
+//! Those that belong to a task wait here until the answer has come up from our own task's client,
+//! however long that takes: a task can be found again after a crash, and asks again. The others belong
+//! to a call that is under way, and wait as long as that one does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +16,7 @@ use rmcp::{ClientHandler, RoleClient};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 
+use super::in_flight::InFlight;
 use crate::agent::Asked;
 use crate::durable::{Answer, Question};
 use crate::journal::Payload;
@@ -130,6 +131,7 @@ impl Desk {
 /// Us, as a server sees us.
 pub(super) struct Client {
     pub(super) desk: Desk,
+    pub(super) calls: InFlight,
 }
 
 impl ClientHandler for Client {
@@ -148,14 +150,16 @@ impl ClientHandler for Client {
     ) -> Result<ElicitResult, ErrorData> {
         let meta = context.meta.get(RELATED_TASK);
         let task = meta.and_then(|task| task.get("taskId")).and_then(Value::as_str);
-        let (Some(task), Some(question)) = (task, question(&asked)) else {
+        let Some(question) = question(&asked) else {
             return Ok(ElicitResult::new(ElicitationAction::Cancel));
         };
-        let answer = context
-            .ct
-            .run_until_cancelled(self.desk.ask(task.to_owned(), question))
-            .await
-            .flatten();
+        let asking = async {
+            match task {
+                Some(task) => self.desk.ask(task.to_owned(), question).await,
+                None => self.calls.ask(question).await,
+            }
+        };
+        let answer = context.ct.run_until_cancelled(asking).await.flatten();
         Ok(result(&answer.unwrap_or(Answer::Cancel)))
     }
 }

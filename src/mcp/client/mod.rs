@@ -13,6 +13,7 @@ mod connection;
 mod desk;
 mod expand;
 mod http;
+mod in_flight;
 mod opening;
 mod outcome;
 mod seam;
@@ -32,7 +33,7 @@ use self::connection::Connection;
 use self::expand::expand;
 use crate::agent::expand::Env;
 use crate::agent::{
-    Called, Invocation, RemoteTask, ServerConfig, Servers, TaskNews, Tool, Toolbox,
+    Called, Invocation, People, RemoteTask, ServerConfig, Servers, TaskNews, Tool, Toolbox,
 };
 use crate::durable::{Answer, Look};
 use crate::journal::Failure;
@@ -274,6 +275,14 @@ impl Toolbox for Downstream {
         self.to_call(call.servers, call.server).await?.call(&call).await
     }
 
+    async fn call_with(
+        &self,
+        call: Invocation<'_>,
+        people: &dyn People,
+    ) -> Result<Called, Failure> {
+        self.to_call(call.servers, call.server).await?.call_with(&call, people).await
+    }
+
     async fn look(
         &self,
         servers: &Servers,
@@ -282,6 +291,11 @@ impl Toolbox for Downstream {
     ) -> Result<Look<TaskNews>, Failure> {
         let connection = self.to_follow(servers, task).await?;
         self.note(task, &connection, connection.look(task, answered).await)
+    }
+
+    async fn asks(&self, servers: &Servers, task: &RemoteTask, key: &str) -> Result<bool, Failure> {
+        let connection = self.to_follow(servers, task).await?;
+        self.note(task, &connection, connection.asks(task, key).await)
     }
 
     async fn answer(
@@ -324,12 +338,14 @@ mod tests {
             session: Some(session.to_string()),
         };
         let used = tools.to_follow(&servers, &task(0)).await.unwrap();
-        for session in 1..=2 * limits::TAKEN_UP_SESSIONS {
+        let idle = tools.to_follow(&servers, &task(1)).await.unwrap().closing.clone();
+        for session in 2..=2 * limits::TAKEN_UP_SESSIONS {
             tools.to_follow(&servers, &task(session)).await.unwrap();
             assert!(tools.pool().len() <= limits::TAKEN_UP_SESSIONS);
         }
         let again = tools.to_follow(&servers, &task(0)).await.unwrap();
         assert!(Arc::ptr_eq(&used, &again), "one that is used stays");
+        assert!(idle.is_cancelled(), "its open questions are put away");
         tools.close().await;
     }
 }

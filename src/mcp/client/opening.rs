@@ -21,6 +21,7 @@ use super::child::{ChildTransport, LastWords};
 use super::connection::Connection;
 use super::desk::{Client, Desk};
 use super::http::{Http, Session};
+use super::in_flight::InFlight;
 use super::outcome::{Fate, refusal, transport_fate};
 use super::wire::Wire;
 use crate::agent::ServerConfig;
@@ -144,15 +145,16 @@ impl Connection {
         session: Arc<Session>,
     ) -> Result<Self, Refusal> {
         let ended = CancellationToken::new();
-        let wire = Wire::new(transport, ended.clone());
+        let closing = CancellationToken::new();
+        let wire = Wire::new(transport, ended.clone(), closing.clone());
         let patience = Duration::from_millis(timeouts.start_ms);
         let what = format!("tool server {server:?} cannot be used");
         let said = async || match &words {
             Some(words) => words.tell().await,
             None => String::new(),
         };
-        let desk = Desk::default();
-        let us = Client { desk: desk.clone() };
+        let (desk, calls) = (Desk::default(), InFlight::default());
+        let us = Client { desk: desk.clone(), calls: calls.clone() };
         match timeout(patience, us.serve_with_lifecycle(wire, lifecycle)).await {
             Ok(Ok(running)) => Ok(Self {
                 server: server.to_owned(),
@@ -160,8 +162,10 @@ impl Connection {
                 running: Mutex::new(Some(running)),
                 session,
                 desk,
+                calls,
                 results: Mutex::default(),
                 ended,
+                closing,
                 words,
                 timeouts,
             }),

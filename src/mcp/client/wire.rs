@@ -1,5 +1,5 @@
-//! Two facts about a connection that decide what a lost call means, and that rmcp does not tell:
-//! whether a request had been handed to the transport, and that the other side is gone.
+//! Facts about a connection that decide what a lost call means, and that rmcp does not tell:
+//! whether a request had been handed to the transport, that the other side is gone, that we go.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -39,12 +39,15 @@ impl Handed {
 pub(super) struct Wire<T> {
     inner: T,
     ended: CancellationToken,
+    closing: CancellationToken,
 }
 
 impl<T> Wire<T> {
-    /// `ended` is cancelled when nothing more can be received, before rmcp has cleaned up.
-    pub(super) fn new(inner: T, ended: CancellationToken) -> Self {
-        Self { inner, ended }
+    /// `ended` is cancelled when nothing more can be received, before rmcp has cleaned up. Once
+    /// `closing` is, nothing is answered any more: rmcp would have every open question put away,
+    /// which the next process is to be asked.
+    pub(super) fn new(inner: T, ended: CancellationToken, closing: CancellationToken) -> Self {
+        Self { inner, ended, closing }
     }
 }
 
@@ -58,7 +61,15 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Wire<T> {
         if let Some(handed) = Handed::of(&message) {
             handed.0.store(true, Ordering::Release);
         }
-        self.inner.send(message)
+        let is_answer = matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
+        let is_kept_back = is_answer && self.closing.is_cancelled();
+        let sending = (!is_kept_back).then(|| self.inner.send(message));
+        async move {
+            match sending {
+                Some(sending) => sending.await,
+                None => Ok(()),
+            }
+        }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {

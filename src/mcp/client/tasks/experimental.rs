@@ -84,6 +84,20 @@ pub(super) async fn look(
     }
 }
 
+/// A task that waits for input without having put its question over this connection may ask anything:
+/// it is taken to ask this still.
+pub(super) async fn asks(
+    connection: &Connection,
+    task: &RemoteTask,
+    key: &str,
+) -> Result<bool, Trouble> {
+    if get(connection, task).await?.status != "input_required" {
+        return Ok(false);
+    }
+    let asked = connection.desk.asked(&task.id);
+    Ok(asked.is_empty() || asked.iter().any(|asked| asked.key == key))
+}
+
 /// The result of a task that has ended, or what an error in its place means.
 async fn result(
     connection: &Connection,

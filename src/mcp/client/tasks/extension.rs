@@ -2,9 +2,9 @@
 //! questions and result, `tasks/update` takes answers.
 
 use rmcp::model::{
-    CancelTaskParams, CancelTaskRequest, ClientRequest, CreateTaskResult, GetTaskParams,
-    GetTaskRequest, InputRequest, InputRequests, InputResponses, ServerResult, TaskPayload,
-    UpdateTaskParams, UpdateTaskRequest,
+    CancelTaskParams, CancelTaskRequest, ClientRequest, CreateTaskResult, DetailedTask,
+    GetTaskParams, GetTaskRequest, InputRequest, InputRequests, InputResponses, ServerResult,
+    TaskPayload, UpdateTaskParams, UpdateTaskRequest,
 };
 use serde_json::{Value, json};
 
@@ -28,17 +28,22 @@ pub(in crate::mcp::client) fn created(server: &str, created: CreateTaskResult) -
     }
 }
 
+async fn get(connection: &Connection, task: &RemoteTask) -> Result<DetailedTask, Trouble> {
+    let what = what(task);
+    let request = GetTaskRequest::new(GetTaskParams::new(task.id.as_str()));
+    match connection.ask(ClientRequest::GetTaskRequest(request), &what).await? {
+        ServerResult::GetTaskResult(shown) => Ok(shown.task),
+        _ => Err(misfit(&what)),
+    }
+}
+
 pub(super) async fn look(
     connection: &Connection,
     task: &RemoteTask,
     answered: &[String],
 ) -> Result<Look<TaskNews>, Trouble> {
     let what = what(task);
-    let request = GetTaskRequest::new(GetTaskParams::new(task.id.as_str()));
-    let shown = match connection.ask(ClientRequest::GetTaskRequest(request), &what).await? {
-        ServerResult::GetTaskResult(shown) => shown.task,
-        _ => return Err(misfit(&what)),
-    };
+    let shown = get(connection, task).await?;
     let again = Look::Again {
         after_ms: shown.task.poll_interval_ms.or(task.poll_interval_ms),
         message: shown.task.status_message.clone(),
@@ -88,6 +93,17 @@ pub(in crate::mcp::client) fn asked(
         _ => Err("it asks for something that relight does not offer to servers".to_owned()),
     })
     .collect()
+}
+
+pub(super) async fn asks(
+    connection: &Connection,
+    task: &RemoteTask,
+    key: &str,
+) -> Result<bool, Trouble> {
+    Ok(match get(connection, task).await?.payload {
+        TaskPayload::InputRequired { input_requests } => input_requests.contains_key(key),
+        _ => false,
+    })
 }
 
 pub(super) async fn answer(

@@ -52,6 +52,19 @@ impl Connection {
         }
     }
 
+    /// See [`Toolbox::asks`](crate::agent::Toolbox::asks).
+    pub(super) async fn asks(&self, task: &RemoteTask, key: &str) -> Result<bool, Failure> {
+        let asks = match task.dialect {
+            TaskDialect::Extension => extension::asks(self, task, key).await,
+            TaskDialect::Experimental => experimental::asks(self, task, key).await,
+        };
+        match asks {
+            Ok(asks) => Ok(asks),
+            Err(Trouble::Unknown(_)) => Ok(false),
+            Err(Trouble::Failed(failure)) => Err(failure),
+        }
+    }
+
     /// See [`Toolbox::answer`](crate::agent::Toolbox::answer).
     pub(super) async fn answer(
         &self,

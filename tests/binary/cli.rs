@@ -94,7 +94,7 @@ async fn a_task_that_fails_says_so_once_and_how_to_look_at_it() {
     let journal = journal.to_str().unwrap();
     let ran = home.run(&["run", "order", "order=A1", "--journal", journal]).await;
     ran.refused(1, &["failed:"]);
-    let ends = ran.stderr.lines().skip_while(|line| !line.trim_start().starts_with("failed:"));
+    let ends = ran.stderr.lines().skip_while(|line| *line != "  failed:");
     let ends = ends.collect::<Vec<_>>().join("\n");
     assert_eq!(ends.matches("who are you").count(), 1, "{}", ran.stderr);
 

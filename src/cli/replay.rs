@@ -78,6 +78,8 @@ pub(super) enum RecordWord {
 struct Count {
     same: u64,
     other: u64,
+    /// Could not be replayed.
+    failed: u64,
 }
 
 /// What a replay is made with.
@@ -106,11 +108,15 @@ pub(super) async fn replay(
     if let Some(trials) = &replayer.trials {
         trials.close().await;
     }
-    let Count { same, other } = replayed?;
+    let Count { same, other, failed } = replayed?;
     if !args.json {
-        screen.note(format!("{same} the same, {other} different"));
+        let failed = match failed {
+            0 => String::new(),
+            failed => format!(", {failed} not replayed"),
+        };
+        screen.note(format!("{same} the same, {other} different{failed}"));
     }
-    if other == 0 { Ok(()) } else { Err(Error::Said) }
+    if other + failed == 0 { Ok(()) } else { Err(Error::Said) }
 }
 
 impl Replayer<'_> {
@@ -118,13 +124,12 @@ impl Replayer<'_> {
         let mut count = Count::default();
         for path in &self.args.recordings {
             let name = path.display().to_string();
-            if let Some(trials) = &self.trials
-                && !path.exists()
-            {
-                count.add(trials.record(path).await?);
-            } else {
-                count.add(self.check(&name, &Replay::open(path)?).await?);
-            }
+            let replayed = match (&self.trials, Replay::open(path)) {
+                (Some(trials), _) if !path.exists() => trials.record(path).await,
+                (_, Ok(replay)) => self.check(&name, &replay).await,
+                (_, Err(error)) => Err(error.into()),
+            };
+            self.count(&name, replayed, &mut count)?;
         }
         if self.args.all {
             let store = host::open(self.settings)?;
@@ -141,8 +146,38 @@ impl Replayer<'_> {
             let of_agent = task.function == AGENT_FUNCTION && task.parent.is_none();
             if of_agent && task.status.is_ended() {
                 let replay = Replay::of(Recording::of(store, task.id).await?);
-                count.add(self.check(&task.id.to_string(), &replay).await?);
+                let name = task.id.to_string();
+                self.count(&name, self.check(&name, &replay).await, count)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Counts what came of one recording. One that cannot be replayed, because its agent is gone or
+    /// the file is none, is told of and is no end of the others.
+    fn count(
+        &self,
+        name: &str,
+        replayed: Result<bool, Error>,
+        count: &mut Count,
+    ) -> Result<(), Error> {
+        let is_only = !self.args.all && self.args.recordings.len() == 1;
+        match replayed {
+            Ok(true) => count.same += 1,
+            Ok(false) => count.other += 1,
+            Err(error @ (Error::Replay(_) | Error::Config(config::Error::UnknownAgent { .. })))
+                if !is_only =>
+            {
+                count.failed += 1;
+                if self.args.json {
+                    self.screen.line(json!({"recording": name, "error": error.to_string()}));
+                } else {
+                    let word = coloured(AnsiColor::Red, "not replayed");
+                    self.screen.line(format!("{}  {word}", bold(name)));
+                    self.screen.line(format!("  {error}"));
+                }
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -155,12 +190,6 @@ impl Replayer<'_> {
         let run = run(replay, self.args, self.settings).await?;
         tell(name, &run, self.args.json, self.screen);
         Ok(run.is_same())
-    }
-}
-
-impl Count {
-    fn add(&mut self, is_same: bool) {
-        *if is_same { &mut self.same } else { &mut self.other } += 1;
     }
 }
 

@@ -84,6 +84,8 @@ pub struct History {
     next_seq: u64,
     steps: HashMap<String, Step>,
     order: Vec<String>,
+    /// The keys of the steps that are not finished, in that order. They are few, and looked for often.
+    open: Vec<String>,
     created: Option<Event>,
     cancel: Option<Option<String>>,
     end: Option<End>,
@@ -130,6 +132,7 @@ impl History {
                         let state = StepState::Started;
                         let attempts = attempt;
                         self.order.push(key.clone());
+                        self.open.push(key.clone());
                         let step = Step {
                             kind,
                             effect,
@@ -170,6 +173,9 @@ impl History {
 
     fn set_state(&mut self, key: &str, state: StepState) {
         if let Some(step) = self.steps.get_mut(key) {
+            if state.is_finished() {
+                self.open.retain(|open| open != key);
+            }
             step.state = state;
         }
     }
@@ -248,10 +254,11 @@ impl History {
 
     /// The questions that wait for an answer: the key to answer under, and what was asked.
     pub fn questions(&self) -> impl Iterator<Item = (&str, &Payload)> {
-        let open = |step: &Step| step.kind == StepKind::Question && !step.state.is_finished();
-        self.steps()
-            .filter(move |(_, step)| open(step))
-            .filter_map(|(key, step)| step.shown.as_ref().map(|asked| (key, asked)))
+        let asked = |key: &String| {
+            let step = self.steps.get(key).filter(|step| step.kind == StepKind::Question)?;
+            step.shown.as_ref()
+        };
+        self.open.iter().filter_map(move |key| asked(key).map(|asked| (key.as_str(), asked)))
     }
 
     /// The first event.

@@ -133,3 +133,27 @@ async fn a_file_that_is_no_recording_is_refused_with_its_line() {
     std::fs::remove_file(home.path("prompts/order.md")).unwrap();
     home.run(&["replay", &file]).await.refused(1, &["no agents"]);
 }
+
+#[tokio::test]
+async fn a_recording_that_cannot_be_replayed_is_no_end_of_the_others() {
+    let home = Home::new();
+    let file = exported(&home, "A1").await;
+    home.write("prose.jsonl", "hello\n");
+    let prose = home.path("prose.jsonl").display().to_string();
+    let ran = home.run(&["replay", &prose, &file]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.starts_with(&format!("{prose}  not replayed\n")), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with(&format!("{file}  same\n")), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "1 the same, 0 different, 1 not replayed\n");
+
+    // Of a journal it is a task whose agent is gone.
+    let order = std::fs::read_to_string(home.path("prompts/order.md")).unwrap();
+    home.write("prompts/other.md", &order.replace("name: order", "name: other"));
+    assert_eq!(home.run(&["run", "other", "order=A2"]).await.code, 0);
+    std::fs::remove_file(home.path("prompts/other.md")).unwrap();
+    let ran = home.run(&["replay", "--all", "--json"]).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""), "{ran:?}");
+    let lines = lines(&ran);
+    assert!(lines[0]["error"].as_str().unwrap().contains("no agent \"other\""), "{lines:?}");
+    assert_eq!((lines.len(), &lines[1]["same"]), (2, &json!(true)));
+}

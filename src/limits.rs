@@ -155,6 +155,14 @@ pub const REMOTE_TASK_REQUEST_MS: u64 = 30_000;
 /// its result was asked for. It has the question already.
 pub const REMOTE_QUESTION_MS: u64 = 2_000;
 
+/// Questions of one tool server of the older Tasks that wait for their answers. A person answers them;
+/// one more is cancelled, so that a server that asks without end does not fill the memory.
+pub const REMOTE_QUESTIONS: usize = 1_024;
+
+/// Sessions of former processes that are held open, beside those over which a request is under way.
+/// Each has a client of its own; one that is closed is taken up again when it is needed.
+pub const TAKEN_UP_SESSIONS: usize = 64;
+
 /// How long a question that a server asks in the middle of a call waits until it is clear which of
 /// several calls it belongs to. Calls that ask nothing end meanwhile, as a rule.
 pub const QUESTION_OF_CALL_MS: u64 = 30_000;
@@ -416,13 +424,23 @@ pub const SCRIPT_FAILING_CALLS: usize = 4096;
 /// HTTP connections at once. More wait to be accepted.
 pub const HTTP_CONNECTIONS: usize = 1_024;
 
+/// Tasks that one client of the older Tasks was shown waiting for answers, before all are forgotten:
+/// each is then put its question one look later.
+pub const SHOWN_ASKING: usize = 1_024;
+
 /// Sessions of HTTP clients that speak a protocol before 2026-07-28. Each holds a few tasks of the
 /// async runtime, and rmcp drops it after five minutes without a request.
 pub const HTTP_SESSIONS: usize = 1_024;
 
+/// Those of one owner, so that no one of them leaves the others without.
+pub const OWNER_SESSIONS: usize = HTTP_SESSIONS / 4;
+
 /// The longest body of an HTTP request. Smaller than [`MESSAGE_MAX_BYTES`], because a thousand
 /// connections may send one at a time; what large inputs need goes over stdio.
 pub const HTTP_BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a browser may remember that a page may use the server, in seconds.
+pub const CORS_MAX_AGE_S: u32 = 600;
 
 /// How long a request's body may take to arrive.
 pub const HTTP_BODY_MS: u64 = 30_000;

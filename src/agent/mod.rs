@@ -35,7 +35,7 @@ pub use model::{
 pub use pinned::Pinned;
 pub use prices::{Price, Prices};
 pub use questions::{AnswerError, OpenQuestions};
-pub use run::{AGENT_FUNCTION, AgentLoop, Answered};
+pub use run::{AGENT_FUNCTION, AgentLoop, Answered, NO_MODEL};
 pub use schema::Schema;
 pub use share::{Share, Spent};
 pub use sizes::Sizes;

@@ -29,6 +29,10 @@ use crate::limits;
 /// The name under which the agent loop is registered with a [`Runtime`](crate::durable::Runtime).
 pub const AGENT_FUNCTION: &str = "agent";
 
+/// What a run without a model fails with, and what to do about it.
+pub const NO_MODEL: &str = "no model is configured: set `model` in the agent's file, --model, \
+                            RELIGHT_MODEL, or `model` in relight.yaml";
+
 /// What an agent hands to the one that called it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answered {
@@ -288,9 +292,7 @@ impl Run {
         may_shorten: bool,
     ) -> Result<Asked, Failure> {
         if self.names.is_empty() {
-            return Err(Failure::is_final(
-                "no model is configured: set `model` in the agent's file, --model, RELIGHT_MODEL, or `model` in relight.yaml",
-            ));
+            return Err(Failure::is_final(NO_MODEL));
         }
         let mut failures = Vec::new();
         for (i, name) in self.names.iter().enumerate() {

@@ -118,15 +118,19 @@ impl Error {
     }
 }
 
-/// What is logged unless `RELIGHT_LOG` says otherwise. What rmcp has to say of broken connections
-/// reaches people in the errors of those who used them.
-const LOG: &str = "warn,rmcp=off";
+/// What is logged unless `RELIGHT_LOG` says otherwise.
+const LOG: &str = "warn";
+
+/// What is logged only where `RELIGHT_LOG` names it. What rmcp has to say of broken connections reaches
+/// people in the errors of those who used them, and there without the addresses, which may hold secrets.
+const QUIET: &str = "rmcp=off";
 
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let environment = Environment::of_process();
     // Under stdio, stdout carries nothing but the protocol: logs go to stderr.
     let filter = environment.get("RELIGHT_LOG").unwrap_or_else(|| LOG.to_owned());
+    let filter = format!("{QUIET},{filter}");
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(|| Log)

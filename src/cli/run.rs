@@ -1,6 +1,8 @@
 //! `relight run`: one agent in the terminal.
 
-use relight::agent::Schema;
+use std::borrow::Cow;
+
+use relight::agent::{NO_MODEL, Schema};
 use relight::config::{self, Environment, Setting, Settings, Source};
 use relight::journal::{End, Payload, Status, Store, TaskId};
 use serde_json::{Map, Value};
@@ -38,6 +40,9 @@ pub(super) async fn run(
     let new = match &args.agent {
         Some(name) => {
             let agent = config::load_agent(settings, name)?;
+            if agent.models().is_empty() {
+                return Err(Error::Usage(format!("{} cannot be run: {NO_MODEL}", agent.name())));
+            }
             let arguments = arguments(&args, agent.input_schema())?;
             let mut start = pin(agent, settings)?.start(arguments);
             start.ttl_ms = Some(settings.ttl_ms);
@@ -47,21 +52,21 @@ pub(super) async fn run(
     };
     let host = Host::start(settings, environment, Runs::Own).await?;
     let task = match new {
-        Some(start) => host.runtime.start(start).await,
-        None => find(&host, args.resume.as_deref().unwrap_or_default()).await?,
+        Some(start) => host.runtime.start(start).await.map_err(Error::from),
+        None => adopt(&host, args.resume.as_deref().unwrap_or_default()).await,
     };
     let result = match task {
         Ok(task) => follow(&host, task, settings, args.json, screen).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     };
     host.stop().await;
     result
 }
 
-async fn find(host: &Host, prefix: &str) -> Result<Result<TaskId, relight::journal::Error>, Error> {
+async fn adopt(host: &Host, prefix: &str) -> Result<TaskId, Error> {
     let task = find_task(host.runtime.store().as_ref(), prefix).await?;
     host.runtime.adopt(task);
-    Ok(Ok(task))
+    Ok(task)
 }
 
 /// The call's arguments, checked against the agent's schema.
@@ -70,16 +75,22 @@ fn arguments(args: &Args, schema: &Payload) -> Result<Payload, Error> {
     let schema: Value = schema.read().map_err(|error| wrong(error.to_string()))?;
     let properties =
         schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let one_text = properties.len() == 1 && properties.contains_key("task");
     let value = match &args.json_input {
         Some(json) => serde_json::from_str(json)
             .map_err(|error| wrong(format!("--json-input is not JSON: {error}")))?,
-        None if properties.len() == 1 && properties.contains_key("task") => Value::Object(
-            Map::from_iter([("task".to_owned(), Value::String(args.input.join(" ")))]),
-        ),
+        None if one_text && !args.input.is_empty() => Value::Object(Map::from_iter([(
+            "task".to_owned(),
+            Value::String(args.input.join(" ")),
+        )])),
         None => pairs(&args.input, &properties)?,
     };
     if let Some(complaints) = Schema::new(&schema).map_err(wrong)?.complaints(&value) {
-        let takes = properties.keys().map(|key| format!("{key}=...")).collect::<Vec<_>>().join(" ");
+        let takes = if one_text {
+            "one text, which says what to do".to_owned()
+        } else {
+            properties.keys().map(|key| format!("{key}=...")).collect::<Vec<_>>().join(" ")
+        };
         return Err(wrong(format!(
             "the arguments do not fit the agent: {complaints}; it takes {takes}"
         )));
@@ -135,7 +146,7 @@ async fn follow(
             return Err(Error::Interrupted);
         }
     };
-    say_end(store.as_ref(), task, &end, json, screen).await
+    say_end(store.as_ref(), task, &end, json, settings, screen).await
 }
 
 /// What to type to go on with a task, from the same place.
@@ -148,37 +159,54 @@ pub(super) fn answer_command(task: TaskId, settings: &Settings) -> String {
     format!("relight tasks answer {}{}", short_id(task), journal_flag(settings))
 }
 
+/// What to type to be told what a task did, from the same place.
+fn show_command(task: TaskId, settings: &Settings) -> String {
+    format!("relight tasks show {}{}", short_id(task), journal_flag(settings))
+}
+
 /// The journal's flag, where this command line has it.
 fn journal_flag(settings: &Settings) -> String {
     match &settings.journal {
-        Setting { value, from: Source::Flag(flag) } => format!(" {flag} {}", value.display()),
+        Setting { value, from: Source::Flag(flag) } => {
+            format!(" {flag} {}", quoted(&value.display().to_string()))
+        }
         _ => String::new(),
     }
 }
 
-/// A clear last word: the answer on stdout, everything else on stderr.
+/// A word as a shell reads it.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if word.chars().all(is_plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''")).into()
+    }
+}
+
+/// A clear last word: the answer on stdout, everything else on stderr. What else a task ends with,
+/// its story has told just before.
 pub(super) async fn say_end(
     store: &dyn Store,
     task: TaskId,
     end: &End,
     json: bool,
+    settings: &Settings,
     screen: &Screen,
 ) -> Result<(), Error> {
     if json {
         screen.line(super::tasks::end_json(task, end));
     } else {
-        match end {
-            End::Completed(output) => match output.read::<String>() {
+        let mut spent = None;
+        if let End::Completed(output) = end {
+            match output.read::<String>() {
                 Ok(text) => screen.text(&format!("{text}\n")),
                 Err(_) => screen.text(&format!("{}\n", output.json())),
-            },
-            End::Failed(failure) => screen.note(format!("The task failed: {failure}")),
-            End::Stopped(failure) => screen.note(format!("The task stopped: {failure}")),
-            End::Cancelled(message) => screen.note(format!("The task was {message}")),
+            }
+            spent = store.task(task).await?.and_then(|task| task.message);
         }
-        let message = store.task(task).await?.and_then(|task| task.message);
-        let message = message.map(|message| format!("{message}; ")).unwrap_or_default();
-        screen.note(dim(format!("{message}relight tasks show {}", short_id(task))));
+        let spent = spent.map(|spent| format!("{spent}; ")).unwrap_or_default();
+        screen.note(dim(format!("{spent}{}", show_command(task, settings))));
     }
     if Status::from(end) == Status::Completed { Ok(()) } else { Err(Error::Said) }
 }
@@ -186,4 +214,16 @@ pub(super) async fn say_end(
 /// Enough of an id to type.
 pub(super) fn short_id(task: TaskId) -> String {
     task.to_string().chars().take(8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_typed_as_a_shell_reads_it() {
+        assert_eq!(quoted("/tmp/a-b/j.db"), "/tmp/a-b/j.db");
+        assert_eq!(quoted("my tasks/j.db"), "'my tasks/j.db'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use relight::agent::Pinned;
+use relight::agent::{NO_MODEL, Pinned};
 use relight::config::{self, AuthFiles, AuthFlags, Changed, Environment, Settings};
 use relight::durable::SystemClock;
 use relight::journal::Payload;
@@ -97,20 +97,35 @@ pub(super) async fn serve(
 ) -> Result<(), Error> {
     let auth = config::load_auth(&args.http.auth, environment, Arc::new(SystemClock))?;
     let agents = config::load_agents(settings)?;
+    for agent in agents.iter().filter(|agent| agent.models().is_empty()) {
+        warn!(agent = agent.name(), "calls will fail: {NO_MODEL}");
+    }
     let tools = agents
         .into_iter()
         .map(|agent| Ok(served(pin(agent, settings)?, settings.ttl_ms)))
         .collect::<Result<Vec<_>, Error>>()?;
     let host = Host::start(settings, environment, Runs::All).await?;
+    let served = serve_on(&host, tools, args, auth, screen).await;
+    host.stop().await;
+    served
+}
+
+async fn serve_on(
+    host: &Host,
+    tools: Vec<Served>,
+    args: Args,
+    auth: Option<(Arc<Auth>, AuthFiles)>,
+    screen: &Screen,
+) -> Result<(), Error> {
+    let plain_wait_ms = args.plain_wait.saturating_mul(1000);
+    let options = Options { plain_wait_ms, ..Options::default() };
+    let server = Server::new(host.runtime.clone(), tools, options)?;
     let stop = CancellationToken::new();
     let (interrupted, stopped) = (interrupted()?, stop.clone());
     let stopper = tokio::spawn(async move {
         interrupted.await;
         stopped.cancel();
     });
-    let plain_wait_ms = args.plain_wait.saturating_mul(1000);
-    let options = Options { plain_wait_ms, ..Options::default() };
-    let server = Server::new(host.runtime.clone(), tools, options)?;
     let served = match args.transport {
         Transport::Stdio => {
             let served = server.serve_stdio(stop.clone()).await.map_err(Error::from);
@@ -125,7 +140,6 @@ pub(super) async fn serve(
         Transport::Http => serve_http(&server, args.http, auth, stop, screen).await,
     };
     stopper.abort();
-    host.stop().await;
     served
 }
 
@@ -185,14 +199,8 @@ async fn watch(mut files: AuthFiles, screen: &Screen) -> Result<(), Error> {
 }
 
 /// An agent as a tool.
-fn served(pinned: Pinned, ttl_ms: u64) -> Served {
+pub(super) fn served(pinned: Pinned, ttl_ms: u64) -> Served {
     let agent = &pinned.agent;
-    if pinned.models.is_empty() {
-        warn!(
-            agent = agent.name(),
-            "no model is configured; calls will fail: set `model` in its file, --model or RELIGHT_MODEL"
-        );
-    }
     let (name, description) = (agent.name().to_owned(), agent.description().to_owned());
     let (input_schema, output_schema) =
         (agent.input_schema().clone(), agent.output_schema().cloned());

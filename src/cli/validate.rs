@@ -1,17 +1,25 @@
 //! `relight validate`: checks what is written before anything runs.
 
+use relight::agent::{Definition, NO_MODEL};
 use relight::config::{self, Settings};
+use relight::mcp::server::check;
 
 use super::Error;
+use super::host::pin;
 use super::screen::{Screen, dim};
+use super::serve::served;
 
 pub(super) fn validate(settings: &Settings, screen: &Screen) -> Result<(), Error> {
     let agents = config::load_agents(settings)?;
+    let tools = agents
+        .iter()
+        .map(|agent| Ok(served(pin(agent.clone(), settings)?, settings.ttl_ms)))
+        .collect::<Result<_, Error>>()?;
+    check(tools)?;
     for agent in &agents {
-        let model = if agent.models().is_empty() {
-            "no model is configured".to_owned()
-        } else {
-            agent.models().join(", ")
+        let model = match agent.models() {
+            [] => "no model".to_owned(),
+            models => models.join(", "),
         };
         let servers: Vec<_> = agent.servers().keys().map(String::as_str).collect();
         let tools = if servers.is_empty() {
@@ -21,6 +29,12 @@ pub(super) fn validate(settings: &Settings, screen: &Screen) -> Result<(), Error
         };
         screen.line(format!("{}  {}", agent.name(), dim(format!("{model}{tools}"))));
     }
-    screen.note("All is well.");
+    let idle: Vec<_> =
+        agents.iter().filter(|agent| agent.models().is_empty()).map(Definition::name).collect();
+    if idle.is_empty() {
+        screen.note("All is well.");
+    } else {
+        screen.note(format!("warning: {} cannot be run: {NO_MODEL}", idle.join(", ")));
+    }
     Ok(())
 }

@@ -110,6 +110,20 @@ async fn a_server_that_cannot_start_is_told_with_its_last_words() {
 }
 
 #[tokio::test]
+async fn a_secret_in_an_address_is_in_no_log() {
+    let home = Home::new().with("SHOP_KEY", "hunter2").with("RELIGHT_LOG", "trace");
+    let shop = "http://127.0.0.1:9/mcp?key=${SHOP_KEY}";
+    let lines =
+        format!("retry: {{attempts: 1}}\nmcpServers:\n  shop: {{type: http, url: '{shop}'}}");
+    home.write("prompts/order.md", &agent(&lines));
+    let said = failed_run(&home).await;
+    has(&said, &["\"shop\"", "is it running?"]);
+    for text in [said, home.logged()] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn no_model_or_one_that_cannot_be_used() {
     let home = Home::new().with("RELIGHT_MODEL", "");
     has(&failed_run(&home).await, &["no model is configured", "--model", "RELIGHT_MODEL"]);
@@ -191,6 +205,12 @@ async fn a_payload_over_the_bound() {
     // So long that its line is not even kept; the answer finds its request all the same.
     let answer = server.wire.modern("tools/call", call(limits::MESSAGE_MAX_BYTES)).await;
     is_error(&answer, -32600, &[&limits::MESSAGE_MAX_BYTES.to_string(), "send less"]);
+    // An answer of that length is not laid to a request of the client's own that has its id.
+    let long = "x".repeat(limits::MESSAGE_MAX_BYTES);
+    server.wire.send(&json!({"jsonrpc": "2.0", "id": 1, "result": {"content": long}})).await;
+    let complaint = server.wire.receive().await;
+    is_error(&complaint, -32600, &["send less"]);
+    assert_eq!(complaint.get("id"), None, "{complaint}");
     stays_up(server).await;
     assert_eq!(home.run(&["tasks", "list", "--json"]).await.json(), json!([]));
 }

@@ -69,17 +69,58 @@ async fn run_says_by_its_exit_code_what_went_wrong() {
         .await
         .refused(2, &["--json-input is not JSON"]);
     home.run(&["run"]).await.refused(2, &["AGENT"]);
+    home.write("prompts/plain.md", "---\nname: plain\ndescription: Does it.\n---\nYou do it.\n");
+    home.run(&["run", "plain"])
+        .await
+        .refused(2, &["\"task\" is a required property", "one text, which says what to do"]);
     home.run(&["run", "oder", "order=A1"]).await.refused(3, &["did you mean \"order\"?"]);
     home.run(&["run", "--resume", "abc"]).await.refused(3, &["no task \"abc\"", "tasks list"]);
 
     home.write("order.script.yaml", "replies: [error: {status: 401, message: who are you}]");
     home.run(&["run", "order", "order=A1"])
         .await
-        .refused(1, &["The task failed:", "who are you", "relight tasks show "]);
+        .refused(1, &["who are you", "relight tasks show "]);
     let failed = home.run(&["run", "order", "order=A1", "--json"]).await;
     assert_eq!((failed.code, failed.stderr.as_str()), (1, ""), "{failed:?}");
     let end: serde_json::Value = serde_json::from_str(&failed.stdout).unwrap();
     assert_eq!((&end["status"], &end["failure"]["kind"]), (&json!("failed"), &json!("final")));
+}
+
+#[tokio::test]
+async fn a_task_that_fails_says_so_once_and_how_to_look_at_it() {
+    let home = Home::new();
+    home.write("order.script.yaml", "replies: [error: {status: 401, message: who are you}]");
+    let journal = home.path("elsewhere.db");
+    let journal = journal.to_str().unwrap();
+    let ran = home.run(&["run", "order", "order=A1", "--journal", journal]).await;
+    ran.refused(1, &["failed:"]);
+    let ends = ran.stderr.lines().skip_while(|line| *line != "  failed:");
+    let ends = ends.collect::<Vec<_>>().join("\n");
+    assert_eq!(ends.matches("who are you").count(), 1, "{}", ran.stderr);
+
+    let said = ran.stderr.lines().last().unwrap();
+    let command: Vec<&str> = said.split_whitespace().skip(1).collect();
+    let shown = home.run(&command).await;
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.stdout.contains("who are you"), "{shown:?}");
+}
+
+#[tokio::test]
+async fn an_agent_without_a_model_is_not_begun() {
+    let home = Home::new().with("RELIGHT_MODEL", "");
+    let what_to_do = "order cannot be run: no model is configured: set `model` in";
+    for arguments in [&["run", "order", "order=A1"][..], &["run", "order", "order=A1", "--json"]] {
+        let ran = home.run(arguments).await;
+        ran.refused(2, &[what_to_do, "--model", "RELIGHT_MODEL", "relight.yaml"]);
+        assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    }
+    assert!(!home.path("journal.db").exists(), "a journal was made");
+
+    let ran = home.run(&["validate"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("no model"), "{}", ran.stdout);
+    assert!(ran.stderr.contains(what_to_do), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("All is well"), "{}", ran.stderr);
 }
 
 #[tokio::test]
@@ -247,6 +288,9 @@ async fn validate_names_each_agent_or_each_mistake() {
     let ran = home.run(&["validate"]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("order") && ran.stdout.contains("till"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "All is well.\n");
+    home.write("prompts/other.md", "---\nname: task_status\ndescription: x\n---\nYou do.\n");
+    home.run(&["validate"]).await.refused(1, &["task_status", "clients without MCP Tasks"]);
     home.write("prompts/other.md", "---\nname: other\nmaxTurn: 3\n---\nYou do.\n");
     home.run(&["validate"]).await.refused(1, &["other.md", "maxTurns", "description"]);
 }

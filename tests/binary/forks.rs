@@ -372,7 +372,8 @@ async fn a_task_that_stopped_goes_on_by_hand_and_with_its_drift_once_that_is_acc
 
     home.run(&["tasks", "resume", &task]).await.refused(2, &["is completed", "only a stopped one"]);
     let stopped = home.run(&["run", "--resume", &id]).await;
-    stopped.refused(1, &["The task stopped: step \"turn-1/model\" does not match"]);
+    stopped.refused(1, &["stopped:\n", "step \"turn-1/model\" does not match"]);
+    assert_eq!(stopped.stderr.matches("does not match").count(), 1, "{stopped:?}");
     let shown = home.run(&["tasks", "show", &id]).await.stdout;
     for part in ["  stopped\n", "stopped:\n", "- input hash: ", "+ input hash: "] {
         assert!(shown.contains(part), "{part:?} in:\n{shown}");

@@ -101,6 +101,22 @@ macro_rules! site {
     };
 }
 
+/// Has a task that has ended with this status, and no result of it.
+macro_rules! ended_task {
+    ($status:literal) => {
+        Site::new(|method, request| match method {
+            "initialize" => shake_hands(request),
+            "tasks/get" => result(request, &json!({"taskId": "t1", "status": $status})),
+            _ => {
+                let error = json!({"code": -32603, "message": "swept up"});
+                axum::Json(json!({"jsonrpc": "2.0", "id": request["id"], "error": error}))
+                    .into_response()
+            }
+        })
+        .await
+    };
+}
+
 #[tokio::test]
 async fn a_call_carries_its_headers_and_its_key() {
     let site = site!(|request| {
@@ -263,6 +279,47 @@ async fn a_server_that_is_down_is_tried_again() {
     let failure = call(&servers(&url), &Downstream::new(no_env)).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
     assert!(failure.message.contains("is it running?"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_secret_in_an_address_is_in_no_failure() {
+    let tools = Downstream::new(|_: &str| Some("hunter2".to_owned()));
+    let check = async |url: &str, said: &str| {
+        let failure = call(&servers(&format!("{url}?key=${{TOKEN}}")), &tools).await.unwrap_err();
+        assert!(failure.message.contains(said), "{failure}");
+        assert!(!failure.message.contains("hunter2"), "{failure}");
+    };
+    let site = Site::new(|_, _| {
+        (StatusCode::PERMANENT_REDIRECT, [("location", "/mcp?key=hunter2")]).into_response()
+    })
+    .await;
+    let ServerConfig::Http { url, .. } = &site.servers["web"] else { panic!("no HTTP") };
+    check(url, "redirects").await;
+
+    // It hangs up on everybody.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    check(&url, "\"web\"").await;
+}
+
+#[tokio::test]
+async fn the_result_of_a_task_that_ran_and_is_not_to_be_had_is_lost() {
+    for (site, expected) in [
+        (ended_task!("completed"), TaskNews::Lost("swept up".to_owned())),
+        (ended_task!("failed"), TaskNews::Failed("swept up".to_owned())),
+    ] {
+        let task = RemoteTask {
+            server: "web".to_owned(),
+            id: "t1".to_owned(),
+            dialect: TaskDialect::Experimental,
+            poll_interval_ms: None,
+            ttl_ms: None,
+            session: None,
+        };
+        let looked = Downstream::new(no_env).look(&site.servers, &task, &[]).await.unwrap();
+        assert_eq!(looked, Look::Done(expected));
+    }
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::fs;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use relight::agent::{ServerConfig, Servers, Toolbox};
-use relight::journal::{Effect, FailureKind};
+use relight::agent::{RemoteTask, ServerConfig, Servers, TaskDialect, Toolbox};
+use relight::durable::{Answer, Question};
+use relight::journal::{Effect, FailureKind, Payload};
 use relight::limits;
 use relight::mcp::client::{Downstream, Timeouts};
 use relight::mcp::till;
@@ -333,4 +334,70 @@ async fn an_unknown_server_is_final_and_the_known_ones_are_named() {
     let failure = place.call(&tools, "charge_card", json!({}), "k").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Final);
     assert!(failure.message.contains("the agent has: bank"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_and_no_answer_is_laid_to_no_call() {
+    let zeros = limits::MESSAGE_MAX_BYTES;
+    // It tells of something, and then asks for something, each with what looks like the call's id.
+    let script = DEAF.replace(
+        "*) continue;;",
+        &format!(
+            r#"*'"method":"tools/call"'*)
+      long() {{ printf '%s"id":%s,"zeros":"' "$1" "$id"; head -c {zeros} /dev/zero | tr '\0' 0; printf '"}}}}\n'; }}
+      long '{{"jsonrpc":"2.0","method":"notifications/message","params":{{'
+      long '{{"jsonrpc":"2.0","id":"mine","method":"sampling/createMessage","params":{{'
+      result='{{"content":[{{"type":"text","text":"done"}}]}}';;
+    *) continue;;"#
+        ),
+    );
+    let place = Place::script(&script);
+    let tools = Downstream::new(no_env);
+    let output = place.call(&tools, "a", json!({}), "key").await.unwrap();
+    assert_eq!(output.text, "done");
+    until("the refusal", || place.read("log").contains("a request has at most")).await;
+    assert!(place.read("log").contains(r#""id":"mine""#), "{}", place.read("log"));
+}
+
+/// A server of the older Tasks in shell: its task waits for two answers, and the second question comes
+/// late.
+const TWO_QUESTIONS: &str = r#"
+ask() {
+  printf '{"jsonrpc":"2.0","id":"%s","method":"elicitation/create","params":{"message":"%s?","requestedSchema":{"type":"object","properties":{}},"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t1"}}}}\n' "$1" "$1"
+}
+while read -r line; do
+  printf '%s\n' "$line" >> "$1/log"
+  id=${line#*\"id\":}; id=${id%%[,\}]*}
+  case $line in
+    *'"method":"initialize"'*) result='{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"tasks":{"requests":{"tools":{"call":{}}}}},"serverInfo":{"name":"sh","version":"1"}}';;
+    *'"method":"tasks/get"'*) result='{"taskId":"t1","status":"input_required","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttl":null}';;
+    *'"method":"tasks/result"'*) ask first; sleep 0.3; ask second; continue;;
+    *) continue;;
+  esac
+  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
+done"#;
+
+fn waiting_task() -> RemoteTask {
+    RemoteTask {
+        server: "till".to_owned(),
+        id: "t1".to_owned(),
+        dialect: TaskDialect::Experimental,
+        poll_interval_ms: None,
+        ttl_ms: None,
+        session: None,
+    }
+}
+
+#[tokio::test]
+async fn after_a_restart_an_answer_waits_for_its_question() {
+    let place = Place::script(TWO_QUESTIONS);
+    let schema = Payload::of(&json!({"type": "object", "properties": {}})).unwrap();
+    let key = Payload::of(&Question::new("second?", schema)).unwrap().hash().to_string();
+    let tools = Downstream::new(no_env);
+    let answer = Answer::Accept { content: serde_json::Map::new() };
+    tools.answer(&place.servers, &waiting_task(), &key, &answer).await.unwrap();
+    let log = || place.read("log");
+    until("the answer", || log().contains(r#""id":"second""#)).await;
+    assert!(log().contains("accept") && !log().contains(r#""id":"first""#), "{}", log());
+    tools.close().await;
 }

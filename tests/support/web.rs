@@ -87,15 +87,19 @@ impl Web {
             .header("mcp-protocol-version", "2025-11-25")
     }
 
-    /// Shakes hands as clients did up to 2025-11-25.
-    pub(crate) async fn initialize(&mut self) -> Value {
+    /// The answer to the first message of clients up to 2025-11-25.
+    pub(crate) async fn hello(&self) -> Response {
         let params = json!({
             "protocolVersion": "2025-11-25",
             "capabilities": {},
             "clientInfo": {"name": "test", "version": "0"},
         });
-        let response = self.post(self.message("initialize", &params).to_string()).send().await;
-        let response = response.unwrap();
+        self.post(self.message("initialize", &params).to_string()).send().await.unwrap()
+    }
+
+    /// Shakes hands as clients did up to 2025-11-25.
+    pub(crate) async fn initialize(&mut self) -> Value {
+        let response = self.hello().await;
         let session = response.headers()["mcp-session-id"].to_str().unwrap();
         self.session = Some(session.to_owned());
         let result = answer(response).await;

@@ -28,5 +28,5 @@ pub(super) async fn watch(
     let asker = Asker::new(task, answer_command(task, settings), false);
     let tells = if args.json { Tells::Nothing } else { Tells::Progress };
     let end = Follower::new(task, tells, Some(asker), screen).follow(store, screen).await?;
-    say_end(store, task, &end, args.json, screen).await
+    say_end(store, task, &end, args.json, settings, screen).await
 }

@@ -112,6 +112,21 @@ impl ChildTransport {
         Ok((Self { child, read, write, deaf, words: Arc::clone(&words) }, words))
     }
 
+    /// Tells the program that a request of its was too long. A notification is merely left out.
+    fn refuse(&self, head: &[u8]) {
+        tracing::debug!(head = printable(head), "a tool server's message is too long");
+        let Some(id) = head::id(head) else { return };
+        let why = format!("a request has at most {} bytes", limits::MESSAGE_MAX_BYTES);
+        let error = ErrorData::invalid_request(why, None);
+        let refusal = TxJsonRpcMessage::<RoleClient>::error(error, Some(id));
+        let write = self.write.clone();
+        tokio::spawn(async move {
+            if let Err(error) = write.write(refusal).await {
+                tracing::debug!(%error, "a tool server takes no more input");
+            }
+        });
+    }
+
     /// MCP's order for stdio: close its stdin, then `SIGTERM`, then `SIGKILL`.
     async fn stop(&mut self) -> io::Result<()> {
         self.write.close().await;
@@ -173,13 +188,14 @@ impl Transport<RoleClient> for ChildTransport {
                         self.words.hear(format!("(stdout) {}", printable(&line)));
                     }
                 },
+                Ok(Some(Line::TooLong(head))) if head::has_method(&head) => self.refuse(&head),
                 Ok(Some(Line::TooLong(head))) => {
                     let refusal = format!(
                         "the answer is longer than {} bytes; ask the tool for less at once",
                         limits::MESSAGE_MAX_BYTES
                     );
                     self.words.hear(format!("(stdout) {}…: {refusal}", printable(&head)));
-                    let id = head::id(&head, "result")?;
+                    let id = head::id(&head)?;
                     return Some(JsonRpcMessage::error(
                         ErrorData::internal_error(refusal, None),
                         Some(id),

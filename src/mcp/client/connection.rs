@@ -338,6 +338,13 @@ async fn put(people: &dyn People, asked: Asked) {
     let _ = reply.send(answer.unwrap_or(Answer::Cancel));
 }
 
+impl Drop for Connection {
+    /// The questions that are open go on at the server: see [`Wire::new`](super::wire::Wire::new).
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
+}
+
 /// Why a call did not lead to anything.
 enum CallError {
     /// The server has no such method, or not in this way.

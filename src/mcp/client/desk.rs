@@ -20,6 +20,7 @@ use super::in_flight::InFlight;
 use crate::agent::Asked;
 use crate::durable::{Answer, Question};
 use crate::journal::Payload;
+use crate::limits;
 use crate::mcp::RELATED_TASK;
 
 /// The questions of one server that wait for answers, by the task that asks. Clones are one.
@@ -71,6 +72,17 @@ impl Desk {
         }
     }
 
+    /// Answers a question as soon as it is asked.
+    pub(super) async fn reply_once_asked(&self, task: &str, key: &str, answer: &Answer) {
+        loop {
+            let came = self.came.notified();
+            if self.reply(task, key, answer.clone()) {
+                return;
+            }
+            came.await;
+        }
+    }
+
     /// Answers a question; says whether it was still waiting.
     pub(super) fn reply(&self, task: &str, key: &str, answer: Answer) -> bool {
         let reply = self.waiting(|waiting| {
@@ -86,12 +98,31 @@ impl Desk {
         reply.is_some_and(|reply| reply.send(answer).is_ok())
     }
 
+    /// Takes a question, in place of those that their server has taken back. One too many is let go,
+    /// and so has no answer.
+    fn put(&self, task: String, question: Waiting) {
+        self.waiting(|all| {
+            all.retain(|_, questions| {
+                questions.retain(Waiting::is_open);
+                !questions.is_empty()
+            });
+            if all.values().map(Vec::len).sum::<usize>() < limits::REMOTE_QUESTIONS {
+                all.entry(task).or_default().push(question);
+            } else {
+                tracing::warn!(
+                    task,
+                    "a tool server asks too much at once: a question is cancelled"
+                );
+            }
+        });
+    }
+
     async fn ask(&self, task: String, question: Question) -> Option<Answer> {
         // These requests have no name that outlives a connection, so the answer goes by what is asked.
         let key = Payload::of(&question).ok()?.hash().to_string();
         let (reply, answer) = oneshot::channel();
         let waiting = Waiting { asked: Asked { key, question }, reply };
-        self.waiting(|all| all.entry(task).or_default().push(waiting));
+        self.put(task, waiting);
         self.came.notify_waiters();
         answer.await.ok()
     }
@@ -188,5 +219,21 @@ mod tests {
         drop(asked);
         assert!(desk.asked("task").is_empty());
         assert!(desk.waiting(|waiting| waiting.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_without_end_is_let_go_and_then_asks_again() {
+        let desk = Desk::default();
+        let ask = |n: usize| {
+            Box::pin(desk.ask(format!("task {n}"), Question::new("Sure?", Payload::null())))
+        };
+        let mut asked: Vec<_> = (0..limits::REMOTE_QUESTIONS).map(ask).collect();
+        for asked in &mut asked {
+            assert!(poll!(asked).is_pending());
+        }
+        assert_eq!(ask(0).await, None, "one too many");
+        drop(asked);
+        assert!(poll!(&mut ask(0)).is_pending());
+        assert_eq!(desk.waiting(|waiting| waiting.len()), 1, "what was taken back is forgotten");
     }
 }

@@ -174,6 +174,7 @@ impl Downstream {
                 Some(opening) if usable(opening) => opening.clone(),
                 _ => {
                     let opening = self.open(&target)?;
+                    make_room(&mut pool);
                     pool.insert(target, opening.clone());
                     opening
                 }
@@ -229,6 +230,25 @@ fn usable(opening: &Opening) -> bool {
     match opening.peek() {
         None => true,
         Some(Ok(connection)) => connection.is_alive(),
+        Some(Err(_)) => false,
+    }
+}
+
+/// Forgets connections that are lost, and those to sessions of others that nobody uses now where there
+/// are many: whoever follows a task in one takes it up again.
+fn make_room(pool: &mut HashMap<Target, Opening>) {
+    pool.retain(|_, opening| usable(opening));
+    let taken_up = pool.keys().filter(|target| target.session.is_some()).count();
+    if taken_up >= limits::TAKEN_UP_SESSIONS {
+        pool.retain(|target, opening| target.session.is_none() || is_used(opening));
+    }
+}
+
+/// Whether an attempt is under way, or somebody makes a request over its connection.
+fn is_used(opening: &Opening) -> bool {
+    match opening.peek() {
+        None => true,
+        Some(Ok(connection)) => Arc::strong_count(connection) > 1,
         Some(Err(_)) => false,
     }
 }
@@ -292,5 +312,40 @@ impl Toolbox for Downstream {
     async fn cancel(&self, servers: &Servers, task: &RemoteTask) -> Result<(), Failure> {
         let connection = self.to_follow(servers, task).await?;
         self.note(task, &connection, connection.cancel(task).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::agent::TaskDialect;
+
+    #[tokio::test]
+    async fn sessions_of_others_that_nobody_uses_are_forgotten_where_there_are_many() {
+        let tools = Downstream::new(|_| None);
+        // No server is needed: hands are shaken without it.
+        let url = "http://127.0.0.1:9/mcp".to_owned();
+        let config = ServerConfig::Http { url, headers: BTreeMap::new() };
+        let servers = Servers::from([("jobs".to_owned(), config)]);
+        let task = |session: usize| RemoteTask {
+            server: "jobs".to_owned(),
+            id: "t1".to_owned(),
+            dialect: TaskDialect::Experimental,
+            poll_interval_ms: None,
+            ttl_ms: None,
+            session: Some(session.to_string()),
+        };
+        let used = tools.to_follow(&servers, &task(0)).await.unwrap();
+        let idle = tools.to_follow(&servers, &task(1)).await.unwrap().closing.clone();
+        for session in 2..=2 * limits::TAKEN_UP_SESSIONS {
+            tools.to_follow(&servers, &task(session)).await.unwrap();
+            assert!(tools.pool().len() <= limits::TAKEN_UP_SESSIONS);
+        }
+        let again = tools.to_follow(&servers, &task(0)).await.unwrap();
+        assert!(Arc::ptr_eq(&used, &again), "one that is used stays");
+        assert!(idle.is_cancelled(), "its open questions are put away");
+        tools.close().await;
     }
 }

@@ -104,9 +104,10 @@ fn http_fate(error: &StreamableHttpError<reqwest::Error>) -> Fate {
 
     match error {
         Http::Client(error) if error.is_connect() => {
-            Fate::not_sent(format!("no connection ({}); is it running?", root(error)))
+            Fate::not_sent(format!("no connection ({}); is it running?", cause(error)))
         }
-        Http::Client(error) if error.is_builder() => Fate::Refused(root(error)),
+        Http::Client(error) if error.is_builder() => Fate::Refused(cause(error)),
+        Http::Client(error) => Fate::Unknown(cause(error)),
         Http::HttpStatus(HttpStatusError { status: status @ (429 | 503), retry_after, .. }) => {
             // A date instead of seconds is left out: the step's own schedule serves as well.
             let seconds = retry_after.as_ref().and_then(|text| text.trim().parse::<u64>().ok());
@@ -133,6 +134,11 @@ fn http_fate(error: &StreamableHttpError<reqwest::Error>) -> Fate {
         Http::SessionExpired | Http::ReinitializationFailed(_) => Fate::not_sent(error.to_string()),
         error => Fate::Unknown(root(error)),
     }
+}
+
+/// What the HTTP client has failed at. Its own words have the address in them, which may hold a secret.
+fn cause(error: &reqwest::Error) -> String {
+    error.source().map_or_else(|| "the request failed".to_owned(), root)
 }
 
 /// The innermost cause, which is the one that says something ("Connection refused").

@@ -173,6 +173,30 @@ pub struct Server {
     inner: Arc<Inner>,
 }
 
+/// Whether a server could serve these tools.
+///
+/// # Errors
+/// As [`Server::new`].
+pub fn check(tools: Vec<Served>) -> Result<(), Error> {
+    ready(tools).map(|_| ())
+}
+
+/// The tools as they are served, and those with which clients without Tasks follow tasks.
+fn ready(tools: Vec<Served>) -> Result<(Vec<Tool>, Vec<Follower>), Error> {
+    let followers = follow::tools()?;
+    let mut ready: Vec<Tool> = Vec::with_capacity(tools.len());
+    for served in tools {
+        if ready.iter().any(|tool| tool.served.name == served.name) {
+            return Err(Error::SameName { name: served.name });
+        }
+        if followers.iter().any(|tool| tool.shown.name == served.name) {
+            return Err(Error::Reserved { name: served.name });
+        }
+        ready.push(Tool::new(served)?);
+    }
+    Ok((ready, followers))
+}
+
 struct Inner {
     runtime: Runtime,
     tools: Vec<Tool>,
@@ -195,24 +219,14 @@ impl Server {
     /// # Errors
     /// [`Error::SameName`], [`Error::Reserved`] and [`Error::Schema`].
     pub fn new(runtime: Runtime, tools: Vec<Served>, options: Options) -> Result<Self, Error> {
-        let followers = follow::tools()?;
-        let mut ready: Vec<Tool> = Vec::with_capacity(tools.len());
-        for served in tools {
-            if ready.iter().any(|tool| tool.served.name == served.name) {
-                return Err(Error::SameName { name: served.name });
-            }
-            if followers.iter().any(|tool| tool.shown.name == served.name) {
-                return Err(Error::Reserved { name: served.name });
-            }
-            ready.push(Tool::new(served)?);
-        }
+        let (tools, followers) = ready(tools)?;
         let capabilities = ServerCapabilities::builder().enable_tools().enable_tasks().build();
         let name = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let mut info = ServerConfig::new(capabilities).with_server_info(name);
         info.instructions = options.instructions;
         let plain_wait = Duration::from_millis(options.plain_wait_ms);
         let views = Views::new(runtime.store().changes());
-        let inner = Inner { runtime, tools: ready, followers, plain_wait, info, views };
+        let inner = Inner { runtime, tools, followers, plain_wait, info, views };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -105,7 +105,9 @@ where
                     let max_bytes = limits::MESSAGE_MAX_BYTES;
                     let why = format!("a message has at most {max_bytes} bytes; send less at once");
                     let error = ErrorData::invalid_request(why, None);
-                    JsonRpcMessage::error(error, head::id(&head, "params"))
+                    // An answer has the id of a request of ours, which is none of the client's.
+                    let id = head::id(&head).filter(|_| head::has_method(&head));
+                    JsonRpcMessage::error(error, id)
                 }
                 Ok(None) => return None,
                 Err(error) => {

@@ -1,5 +1,6 @@
 //! The server over Streamable HTTP.
 
+mod browsers;
 mod experimental;
 mod life;
 mod owners;

@@ -1,6 +1,7 @@
 //! Whose a task and a session are: to others they do not exist.
 
 use axum::http::StatusCode;
+use relight::limits;
 use reqwest::Method;
 use serde_json::json;
 
@@ -60,4 +61,16 @@ async fn a_session_is_its_owners() {
     assert_eq!(closed.status(), StatusCode::NOT_FOUND);
     let own = answer(ann.older("tools/list", &json!({})).send().await.unwrap()).await;
     assert!(own["result"]["tools"].is_array(), "{own}");
+}
+
+#[tokio::test]
+async fn no_owner_can_take_all_sessions() {
+    let (_site, ann, bob) = owned().await;
+    for _ in 0..limits::OWNER_SESSIONS {
+        ann.clone().initialize().await;
+    }
+    let refused = ann.hello().await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.text().await.unwrap().contains("you have"));
+    assert_eq!(bob.hello().await.status(), StatusCode::OK);
 }

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use relight::journal::{Status, TaskId};
+use relight::limits;
 use relight::mcp::server::HttpOptions;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -112,6 +113,33 @@ async fn only_hosts_and_origins_that_are_allowed_are_served() {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), expected, "{header}: {value}");
     }
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_that_nobody_knows_is_not_taken_for_done() {
+    let site = Site::open(HttpOptions::default()).await;
+    let mut web = site.web();
+    web.initialize().await;
+    let end = async || web.request(Method::DELETE, "/mcp").send().await.unwrap().status();
+    assert_eq!(end().await, StatusCode::ACCEPTED);
+    assert_eq!(end().await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn one_session_too_many_is_refused_until_another_ends() {
+    let site = Site::open(HttpOptions::default()).await;
+    let web = site.web();
+    let mut first = web.clone();
+    first.initialize().await;
+    for _ in 1..limits::HTTP_SESSIONS {
+        web.clone().initialize().await;
+    }
+    let refused = web.hello().await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let told = refused.text().await.unwrap();
+    assert!(told.contains("close one") && told.contains("2026-07-28"), "{told}");
+    first.request(Method::DELETE, "/mcp").send().await.unwrap();
+    web.clone().initialize().await;
 }
 
 #[tokio::test]

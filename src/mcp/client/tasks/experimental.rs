@@ -68,7 +68,10 @@ pub(super) async fn look(
     let again =
         |message| Look::Again { after_ms: shown.poll_interval.or(task.poll_interval_ms), message };
     match shown.status.as_str() {
-        "completed" | "failed" | "cancelled" => Ok(Look::Done(result(connection, task).await?)),
+        // It ran, so where its result is refused, what came of it is not known.
+        "completed" => Ok(Look::Done(result(connection, task, TaskNews::Lost).await?)),
+        // What the call would have been refused with.
+        "failed" | "cancelled" => Ok(Look::Done(result(connection, task, TaskNews::Failed).await?)),
         "input_required" => {
             connection.keep_result_open(&task.id, || request("tasks/result", task));
             let patience = Duration::from_millis(limits::REMOTE_QUESTION_MS);
@@ -95,13 +98,16 @@ pub(super) async fn asks(
     Ok(asked.is_empty() || asked.iter().any(|asked| asked.key == key))
 }
 
-/// The result of a task that has ended.
-async fn result(connection: &Connection, task: &RemoteTask) -> Result<TaskNews, Trouble> {
+/// The result of a task that has ended, or what an error in its place means.
+async fn result(
+    connection: &Connection,
+    task: &RemoteTask,
+    refused: fn(String) -> TaskNews,
+) -> Result<TaskNews, Trouble> {
     let what = what(task);
     let patience = Duration::from_millis(limits::REMOTE_TASK_REQUEST_MS);
     Ok(match connection.request(request("tasks/result", task), patience).await {
-        // What the call would have been refused with.
-        Some(Err(ServiceError::McpError(error))) => TaskNews::Failed(error.message.into_owned()),
+        Some(Err(ServiceError::McpError(error))) => refused(error.message.into_owned()),
         Some(Ok(ServerResult::CallToolResult(result))) => match output(result, &what) {
             Ok(output) => TaskNews::Output(output),
             Err(failure) => TaskNews::Failed(failure.message),
@@ -127,7 +133,13 @@ pub(super) async fn answer(
     }
     match look(connection, task).await? {
         Look::Done(TaskNews::Asks(_)) => {
-            connection.desk.reply(&task.id, key, answer.clone());
+            // Others may come before it. One that does not come at all was answered before the
+            // restart, or taken back.
+            let patience = Duration::from_millis(limits::REMOTE_QUESTION_MS);
+            let replied = connection.desk.reply_once_asked(&task.id, key, answer);
+            if timeout(patience, replied).await.is_err() {
+                tracing::debug!(task = task.id, key, "nobody asks this any more");
+            }
             Ok(())
         }
         Look::Again { .. } if get(connection, task).await?.status == "input_required" => {

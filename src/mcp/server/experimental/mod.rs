@@ -55,6 +55,9 @@ impl State {
     /// Whether a `tasks/get` has shown this task asking before; it has now.
     fn was_shown_asking(&self, id: TaskId, asking: bool) -> bool {
         let mut shown = self.shown_asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if asking && shown.len() >= limits::SHOWN_ASKING && !shown.contains(&id) {
+            shown.clear();
+        }
         if asking { !shown.insert(id) } else { shown.remove(&id) }
     }
 }
@@ -290,4 +293,24 @@ async fn cancel(
     }
     session.asking.settle(id, &HashSet::new());
     shown.json()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_that_were_shown_asking_are_remembered_within_a_bound() {
+        let state = State::new();
+        let shown = |n: usize, asking| {
+            state.was_shown_asking(TaskId::from_bits(n.try_into().unwrap()), asking)
+        };
+        assert!(!shown(0, true) && shown(0, true) && shown(0, false) && !shown(0, false));
+        for n in 1..=limits::SHOWN_ASKING {
+            assert!(!shown(n, true));
+        }
+        assert!(shown(1, true), "one that is known needs no room");
+        assert!(!shown(0, true) && !shown(1, true), "all are forgotten, and shown anew");
+        assert_eq!(state.shown_asking.lock().unwrap().len(), 2);
+    }
 }

@@ -75,10 +75,15 @@ pub(super) async fn whole(
         }
     };
     let session = head.headers.get(SESSION).and_then(|id| id.to_str().ok());
-    let renames = match session {
-        Some(id) => sessions.is_experimental(id),
-        None => is_initialize(&message),
-    };
+    let begins = session.is_none() && is_initialize(&message);
+    if begins {
+        let owner = head.extensions.get().cloned().unwrap_or_default();
+        // Said here, because rmcp would say that something is broken.
+        if let Err(full) = sessions.have_room_for(&owner) {
+            return (StatusCode::SERVICE_UNAVAILABLE, full.to_string()).into_response();
+        }
+    }
+    let renames = session.map_or(begins, |id| sessions.is_experimental(id));
     if !renames {
         return next.run(Request::from_parts(head, Body::from(body))).await;
     }

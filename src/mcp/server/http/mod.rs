@@ -12,6 +12,7 @@
 mod auth;
 mod body;
 mod connections;
+mod cors;
 mod gate;
 mod health;
 mod identify;

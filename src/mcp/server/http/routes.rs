@@ -10,6 +10,7 @@ use axum::routing::{any, get};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
 use super::auth::WELL_KNOWN;
+use super::cors::{Origins, cors};
 use super::gate::{Stopping, gate};
 use super::health::{Readiness, healthz, readyz};
 use super::identify::{Identification, identify, resource_metadata};
@@ -33,11 +34,13 @@ pub(super) fn routes(
     let HttpOptions { hosts, origins, identify: who, requests_per_second, live_tasks, .. } =
         options;
     let local = |host: &str| format!("http://{host}:{}", address.port());
+    let origins: Vec<_> = LOOPBACK.map(local).into_iter().chain(origins).collect();
+    let pages = Arc::new(Origins::new(&origins));
     let config = StreamableHttpServerConfig::default()
         .with_json_response(true)
         .with_max_request_body_bytes(limits::HTTP_BODY_MAX_BYTES)
         .with_allowed_hosts(LOOPBACK.map(str::to_owned).into_iter().chain(hosts))
-        .with_allowed_origins(LOOPBACK.map(local).into_iter().chain(origins))
+        .with_allowed_origins(origins)
         .enforce_origin_validation()
         .with_cancellation_token(stopping.close.clone());
     let sessions = Arc::new(Sessions::default());
@@ -72,4 +75,5 @@ pub(super) fn routes(
         .route("/readyz", get(readyz).with_state(readiness))
         .route(WELL_KNOWN, metadata.clone())
         .route(&format!("{WELL_KNOWN}/{{*path}}"), metadata)
+        .layer(from_fn_with_state(pages, cors))
 }

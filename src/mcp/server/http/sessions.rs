@@ -47,16 +47,38 @@ pub(super) enum Error {
         limits::HTTP_SESSIONS
     )]
     Full,
+    /// Too many clients of one owner at once.
+    #[error(
+        "you have {} sessions, the most of one owner; close one, or speak protocol 2026-07-28",
+        limits::OWNER_SESSIONS
+    )]
+    OwnersFull,
     /// rmcp's own.
     #[error(transparent)]
     Rmcp(#[from] LocalSessionManagerError),
 }
 
 impl Sessions {
-    /// Whether the session is of this owner. An id that nobody knows is nobody's, and rmcp's to
-    /// answer.
-    pub(super) fn is_owned_by(&self, id: &str, owner: &Owner) -> bool {
-        self.known().get(id).is_none_or(|known| known.owner == *owner)
+    /// Whether the session is of this owner; `None` where there is no such session.
+    pub(super) fn is_owned_by(&self, id: &str, owner: &Owner) -> Option<bool> {
+        self.known().get(id).map(|known| known.owner == *owner)
+    }
+
+    /// Whether this owner may begin one more session.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::OwnersFull`].
+    pub(super) fn have_room_for(&self, owner: &Owner) -> Result<(), Error> {
+        let known = self.known();
+        if known.len() >= limits::HTTP_SESSIONS {
+            return Err(Error::Full);
+        }
+        // Where nobody is asked who they are, all are one.
+        let of_owner = || known.values().filter(|known| known.owner == *owner).count();
+        if owner.0.is_some() && of_owner() >= limits::OWNER_SESSIONS {
+            return Err(Error::OwnersFull);
+        }
+        Ok(())
     }
 
     /// Whether the session speaks the experimental Tasks.
@@ -106,9 +128,7 @@ impl SessionManager for Sessions {
     type Transport = <LocalSessionManager as SessionManager>::Transport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Error> {
-        if self.known().len() >= limits::HTTP_SESSIONS {
-            return Err(Error::Full);
-        }
+        self.have_room_for(&Owner::default())?;
         let (id, transport) = self.inner.create_session().await?;
         if !self.admit(&id) {
             self.inner.close_session(&id).await?;

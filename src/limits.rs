@@ -156,7 +156,8 @@ pub const REMOTE_TASK_REQUEST_MS: u64 = 30_000;
 pub const REMOTE_QUESTION_MS: u64 = 2_000;
 
 /// Questions of one tool server of the older Tasks that wait for their answers. A person answers them;
-/// one more is cancelled, so that a server that asks without end does not fill the memory.
+/// one more is cancelled, so that a server that asks without end does not fill the memory. As many may
+/// be on their way to the calls that they belong to.
 pub const REMOTE_QUESTIONS: usize = 1_024;
 
 /// Sessions of former processes that are held open, beside those over which a request is under way.
@@ -166,6 +167,10 @@ pub const TAKEN_UP_SESSIONS: usize = 64;
 /// How long a question that a server asks in the middle of a call waits until it is clear which of
 /// several calls it belongs to. Calls that ask nothing end meanwhile, as a rule.
 pub const QUESTION_OF_CALL_MS: u64 = 30_000;
+
+/// Questions that a server may have open at once in the middle of one call. Some ask a few side by
+/// side; one more is cancelled, because each is an open step of the task and a form before a person.
+pub const QUESTIONS_OF_CALL: usize = 16;
 
 /// How long a server may go on asking in the middle of a call that was cancelled. What it asks over
 /// that connection meanwhile may be of that call.

@@ -433,6 +433,14 @@ pub const HTTP_CONNECTIONS: usize = 1_024;
 /// each is then put its question one look later.
 pub const SHOWN_ASKING: usize = 1_024;
 
+/// Questions that one client of the older protocols has before it. Each holds a task of the async
+/// runtime; one more is not put to the client until there is room, and stays open in the journal.
+pub const ASKED_QUESTIONS: usize = 1_024;
+
+/// Tasks whose questions are looked at again each time that their client is put another one, so that
+/// those that are settled are taken back from a client that does not look. A look is one read.
+pub const ASKED_LOOKS: usize = 8;
+
 /// Sessions of HTTP clients that speak a protocol before 2026-07-28. Each holds a few tasks of the
 /// async runtime, and rmcp drops it after five minutes without a request.
 pub const HTTP_SESSIONS: usize = 1_024;

@@ -139,6 +139,10 @@ pub const MESSAGE_MAX_BYTES: usize = 2 * PAYLOAD_MAX_BYTES;
 /// How long a tool server may take to start and shake hands: `npx` may have to download it first.
 pub const SERVER_START_MS: u64 = 30_000;
 
+/// How long a connection to a tool server over HTTP may take to come up. Less than the 10 s that rmcp
+/// waits for an answer to `server/discover`, so that no connection is told from no answer.
+pub const SERVER_CONNECT_MS: u64 = 5_000;
+
 /// How long a stopping tool server may take after its stdin was closed, and again after `SIGTERM`,
 /// before it is killed. Both together stay within [`SHUTDOWN_GRACE_MS`].
 pub const SERVER_STOP_MS: u64 = 1_500;

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use relight::agent::{NO_MODEL, Schema};
+use relight::agent::{Definition, Models, NO_MODEL, Schema};
 use relight::config::{self, Environment, Setting, Settings, Source};
 use relight::journal::{End, Payload, Status, Store, TaskId};
 use serde_json::{Map, Value};
 
 use super::asking::{Asker, is_terminal};
 use super::follow::{Follower, Tells};
-use super::host::{Host, Runs, pin};
+use super::host::{Host, Runs, models, pin};
 use super::screen::{Screen, bold, dim};
 use super::{Error, find_task, interrupted};
 
@@ -40,9 +40,7 @@ pub(super) async fn run(
     let new = match &args.agent {
         Some(name) => {
             let agent = config::load_agent(settings, name)?;
-            if agent.models().is_empty() {
-                return Err(Error::Usage(format!("{} cannot be run: {NO_MODEL}", agent.name())));
-            }
+            has_model(&agent, settings)?;
             let arguments = arguments(&args, agent.input_schema())?;
             let mut start = pin(agent, settings)?.start(arguments);
             start.ttl_ms = Some(settings.ttl_ms);
@@ -61,6 +59,20 @@ pub(super) async fn run(
     };
     host.stop().await;
     result
+}
+
+/// Refuses an agent none of whose models can be used, before there is a task that would fail.
+fn has_model(agent: &Definition, settings: &Settings) -> Result<(), Error> {
+    let models = models(settings);
+    let mut wrong = Vec::new();
+    for name in agent.models() {
+        match models.open(name) {
+            Ok(_) => return Ok(()),
+            Err(failure) => wrong.push(format!("{name}: {failure}")),
+        }
+    }
+    let why = if wrong.is_empty() { NO_MODEL.to_owned() } else { wrong.join("; ") };
+    Err(Error::Usage(format!("{} cannot be run: {why}", agent.name())))
 }
 
 async fn adopt(host: &Host, prefix: &str) -> Result<TaskId, Error> {

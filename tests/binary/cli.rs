@@ -124,6 +124,17 @@ async fn an_agent_without_a_model_is_not_begun() {
 }
 
 #[tokio::test]
+async fn an_agent_whose_script_cannot_be_used_is_not_begun() {
+    let home = Home::new();
+    let run = async || home.run(&["run", "order", "order=A1"]).await;
+    home.write("order.script.yaml", "replies:\n  - txt: Hi\n");
+    run().await.refused(2, &["order cannot be run: script:", "line 2: unknown key `txt`"]);
+    std::fs::remove_file(home.path("order.script.yaml")).unwrap();
+    run().await.refused(2, &["order cannot be run: script:", "the script cannot be read: No such"]);
+    assert!(!home.path("journal.db").exists(), "a journal was made");
+}
+
+#[tokio::test]
 async fn an_interrupted_run_says_how_to_go_on_and_goes_on() {
     let home = Home::new().slow_model(400);
     let journal = home.journal();

@@ -11,7 +11,7 @@ use super::asking::{Asker, is_terminal};
 use super::follow::{Follower, Tells};
 use super::host::{Host, Runs, models, pin};
 use super::screen::{Screen, bold, dim};
-use super::{Error, find_task, interrupted};
+use super::{Error, Interrupts, find_task};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -53,11 +53,24 @@ pub(super) async fn run(
         Some(start) => host.runtime.start(start).await.map_err(Error::from),
         None => adopt(&host, args.resume.as_deref().unwrap_or_default()).await,
     };
-    let result = match task {
-        Ok(task) => follow(&host, task, settings, args.json, screen).await,
-        Err(error) => Err(error),
+    let mut interrupts = Interrupts::new()?;
+    let (task, result) = match task {
+        Ok(task) => {
+            let followed = follow(&host, task, settings, args.json, &mut interrupts, screen).await;
+            (Some(task), followed)
+        }
+        Err(error) => (None, Err(error)),
     };
-    host.stop().await;
+    tokio::select! {
+        () = host.stop() => {}
+        // Whoever asks twice does not wait for steps under way. Those are as after a crash.
+        () = interrupts.next() => if let (Some(task), Err(Error::Interrupted)) = (task, &result) {
+            screen.note(format!(
+                "Stopped at once. The task is kept, and what was under way is seen to when it goes on:\n  {}",
+                bold(resume_command(task, settings))
+            ));
+        },
+    }
     result
 }
 
@@ -141,16 +154,16 @@ async fn follow(
     task: TaskId,
     settings: &Settings,
     json: bool,
+    interrupts: &mut Interrupts,
     screen: &Screen,
 ) -> Result<(), Error> {
     let store = host.runtime.store();
     let asker = Asker::new(task, answer_command(task, settings), !json && is_terminal());
     let tells = if json { Tells::Nothing } else { Tells::Progress };
     let mut follower = Follower::new(task, tells, Some(asker), screen);
-    let interrupted = interrupted()?;
     let end = tokio::select! {
         end = follower.follow(store.as_ref(), screen) => end?,
-        () = interrupted => {
+        () = interrupts.next() => {
             screen.note(format!(
                 "\nThe task is kept and goes on where it was:\n  {}\nor by itself while `relight serve` runs.",
                 bold(resume_command(task, settings))

@@ -8,7 +8,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,34 +35,27 @@ pub struct Options {
     /// The file that each effect is written to, one JSON object a line
     #[arg(long, value_name = "PATH")]
     pub ledger: PathBuf,
-    /// Wait before TOOL's effect while FILE exists
-    #[arg(long, value_name = "TOOL=FILE")]
-    pub pause_before_effect: Vec<Pause>,
-    /// Wait after TOOL's effect, and before its answer, while FILE exists
-    #[arg(long, value_name = "TOOL=FILE", env = "RELIGHT_TILL_PAUSE")]
-    pub pause_after_effect: Vec<Pause>,
 }
 
-/// A tool that waits while a file exists: whoever wants to kill a process at that point makes the
-/// file first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pause {
-    tool: String,
-    file: PathBuf,
+/// Where in a call the till can be made to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the effect.
+    Before,
+    /// After the effect, and before the answer.
+    After,
 }
 
-/// A text that is no [`Pause`].
-#[derive(Debug, thiserror::Error)]
-#[error("expected TOOL=FILE")]
-pub struct NotAPause;
-
-impl FromStr for Pause {
-    type Err = NotAPause;
-
-    fn from_str(text: &str) -> Result<Self, NotAPause> {
-        let (tool, file) = text.split_once('=').ok_or(NotAPause)?;
-        Ok(Self { tool: tool.to_owned(), file: file.into() })
-    }
+/// The file that makes calls of `tool` wait at this moment, while it exists. It stands beside the
+/// ledger; whoever wants to kill a process at that point makes it first.
+pub fn pause_file(ledger: &Path, moment: Moment, tool: &str) -> PathBuf {
+    let mut path = ledger.as_os_str().to_owned();
+    path.push(match moment {
+        Moment::Before => ".before-",
+        Moment::After => ".after-",
+    });
+    path.push(tool);
+    path.into()
 }
 
 /// Why the till ended early.
@@ -262,13 +254,28 @@ impl Till {
         again: impl Fn(&Entry) -> bool + Send + 'static,
         ct: &CancellationToken,
     ) -> Result<usize, ErrorData> {
-        pause(&self.options.pause_before_effect, tool, ct).await?;
+        self.pause(Moment::Before, tool, ct).await?;
         let at = Timestamp::from_millisecond((self.now_ms)()).map_err(internal)?.to_string();
         let entry = Entry { tool: tool.to_owned(), key, args, at };
         let ledger = Ledger(self.options.ledger.clone());
         let place = blocking(move || ledger.record(&entry, again)).await?;
-        pause(&self.options.pause_after_effect, tool, ct).await?;
+        self.pause(Moment::After, tool, ct).await?;
         Ok(place)
+    }
+
+    async fn pause(
+        &self,
+        moment: Moment,
+        tool: &str,
+        ct: &CancellationToken,
+    ) -> Result<(), ErrorData> {
+        let file = pause_file(&self.options.ledger, moment, tool);
+        while file.exists() {
+            if ct.run_until_cancelled(tokio::time::sleep(PAUSE_POLL)).await.is_none() {
+                return Err(ErrorData::internal_error("the call was cancelled", None));
+            }
+        }
+        Ok(())
     }
 
     async fn entries(&self) -> Result<Vec<Entry>, ErrorData> {
@@ -279,17 +286,6 @@ impl Till {
 
 fn charged(order: &str, amount_cents: u64, place: usize) -> String {
     format!("charged {amount_cents} cents for order {order}: charge ch_{place}")
-}
-
-async fn pause(pauses: &[Pause], tool: &str, ct: &CancellationToken) -> Result<(), ErrorData> {
-    for pause in pauses.iter().filter(|pause| pause.tool == tool) {
-        while pause.file.exists() {
-            if ct.run_until_cancelled(tokio::time::sleep(PAUSE_POLL)).await.is_none() {
-                return Err(ErrorData::internal_error("the call was cancelled", None));
-            }
-        }
-    }
-    Ok(())
 }
 
 async fn blocking<T: Send + 'static>(

@@ -5,7 +5,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, ValueEnum};
 use relight::agent::{NO_MODEL, Pinned};
 use relight::config::{self, AuthFiles, AuthFlags, Changed, Environment, Settings};
 use relight::durable::SystemClock;
@@ -37,7 +38,41 @@ pub(super) struct Args {
     on_disconnect: OnDisconnect,
 
     #[command(flatten)]
-    http: HttpArgs,
+    http: Named<HttpArgs>,
+}
+
+/// Flags, and which of them stand on the command line.
+#[derive(Debug)]
+struct Named<F> {
+    flags: F,
+    /// Such as `listen`.
+    named: Vec<String>,
+}
+
+impl<F: clap::Args> clap::FromArgMatches for Named<F> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let known = F::augment_args(clap::Command::default());
+        let named = known.get_arguments().filter(|flag| {
+            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+        });
+        let named = named.filter_map(|flag| flag.get_long().map(str::to_owned)).collect();
+        Ok(Self { flags: F::from_arg_matches(matches)?, named })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<F: clap::Args> clap::Args for Named<F> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        F::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        F::augment_args_for_update(command)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,7 +130,17 @@ pub(super) async fn serve(
     environment: &Environment,
     screen: &Screen,
 ) -> Result<(), Error> {
-    let auth = config::load_auth(&args.http.auth, environment, Arc::new(SystemClock))?;
+    let auth = match (args.transport, args.http.named.first()) {
+        (Transport::Http, _) => {
+            config::load_auth(&args.http.flags.auth, environment, Arc::new(SystemClock))?
+        }
+        (Transport::Stdio, None) => None,
+        (Transport::Stdio, Some(flag)) => {
+            return Err(Error::Usage(format!(
+                "--{flag} is for HTTP only: add --transport http, or leave it out"
+            )));
+        }
+    };
     let agents = config::load_agents(settings)?;
     for agent in agents.iter().filter(|agent| agent.models().is_empty()) {
         warn!(agent = agent.name(), "calls will fail: {NO_MODEL}");
@@ -137,7 +182,7 @@ async fn serve_on(
             }
             served
         }
-        Transport::Http => serve_http(&server, args.http, auth, stop, screen).await,
+        Transport::Http => serve_http(&server, args.http.flags, auth, stop, screen).await,
     };
     stopper.abort();
     served

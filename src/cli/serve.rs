@@ -5,8 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, ValueEnum};
+use clap::ValueEnum;
 use relight::agent::{NO_MODEL, Pinned};
 use relight::config::{self, AuthFiles, AuthFlags, Changed, Environment, Settings};
 use relight::durable::SystemClock;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::host::{Host, Runs, pin};
+use super::named::Named;
 use super::screen::Screen;
 use super::{Error, interrupted};
 
@@ -39,40 +39,6 @@ pub(super) struct Args {
 
     #[command(flatten)]
     http: Named<HttpArgs>,
-}
-
-/// Flags, and which of them stand on the command line.
-#[derive(Debug)]
-struct Named<F> {
-    flags: F,
-    /// Such as `listen`.
-    named: Vec<String>,
-}
-
-impl<F: clap::Args> clap::FromArgMatches for Named<F> {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let known = F::augment_args(clap::Command::default());
-        let named = known.get_arguments().filter(|flag| {
-            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
-        });
-        let named = named.filter_map(|flag| flag.get_long().map(str::to_owned)).collect();
-        Ok(Self { flags: F::from_arg_matches(matches)?, named })
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
-impl<F: clap::Args> clap::Args for Named<F> {
-    fn augment_args(command: clap::Command) -> clap::Command {
-        F::augment_args(command)
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        F::augment_args_for_update(command)
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

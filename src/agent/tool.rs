@@ -24,7 +24,7 @@ pub enum ServerConfig {
         /// Its arguments.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         args: Vec<String>,
-        /// Environment variables on top of ours.
+        /// Its environment, besides the few variables of ours that every program needs.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         env: BTreeMap<String, String>,
         /// Its working directory; ours where none is given.

@@ -12,7 +12,7 @@ use anstyle::AnsiColor;
 use relight::agent::Outcome;
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{Effect, Event, Record, StepKind, StepState, Store, TaskId};
-use relight::mcp::till::{self, Entry};
+use relight::mcp::till::{self, Entry, Moment};
 use relight::mcp::{TaskClient, TaskView};
 use serde_json::json;
 use tokio::process::Command;
@@ -124,8 +124,7 @@ impl Stage {
         self.home.join("journal.db")
     }
 
-    /// Starts `relight serve` as a child and connects to it. The till waits after the charge took
-    /// effect while `hold` exists.
+    /// Starts `relight serve` as a child and connects to it.
     async fn serve(&self) -> Result<TaskClient, Error> {
         let program = std::env::current_exe()?;
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
@@ -133,13 +132,13 @@ impl Stage {
         command.arg("serve").arg("--agents").arg(self.home.join("prompts"));
         command.arg("--journal").arg(self.journal()).args(["--model", &self.model]);
         command.env("RELIGHT_LEDGER", self.ledger());
-        command.env("RELIGHT_TILL_PAUSE", format!("charge_card={}", self.hold().display()));
         command.stderr(Stdio::from(log));
         Ok(TaskClient::spawn(command).await?)
     }
 
+    /// While this file exists, the till waits after the charge took effect.
     fn hold(&self) -> PathBuf {
-        self.home.join("hold")
+        till::pause_file(&self.ledger(), Moment::After, "charge_card")
     }
 
     /// Plays the act. Returns whether the ledger is as it should be.

@@ -7,6 +7,7 @@ mod export;
 mod follow;
 mod form;
 mod host;
+mod named;
 mod replay;
 mod run;
 mod screen;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::host::{Host, Runs, pin};
+use super::named::Named;
 use super::screen::Screen;
 use super::{Error, interrupted};
 
@@ -37,7 +38,7 @@ pub(super) struct Args {
     on_disconnect: OnDisconnect,
 
     #[command(flatten)]
-    http: HttpArgs,
+    http: Named<HttpArgs>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,7 +96,17 @@ pub(super) async fn serve(
     environment: &Environment,
     screen: &Screen,
 ) -> Result<(), Error> {
-    let auth = config::load_auth(&args.http.auth, environment, Arc::new(SystemClock))?;
+    let auth = match (args.transport, args.http.named.first()) {
+        (Transport::Http, _) => {
+            config::load_auth(&args.http.flags.auth, environment, Arc::new(SystemClock))?
+        }
+        (Transport::Stdio, None) => None,
+        (Transport::Stdio, Some(flag)) => {
+            return Err(Error::Usage(format!(
+                "--{flag} is for HTTP only: add --transport http, or leave it out"
+            )));
+        }
+    };
     let agents = config::load_agents(settings)?;
     for agent in agents.iter().filter(|agent| agent.models().is_empty()) {
         warn!(agent = agent.name(), "calls will fail: {NO_MODEL}");
@@ -137,7 +148,7 @@ async fn serve_on(
             }
             served
         }
-        Transport::Http => serve_http(&server, args.http, auth, stop, screen).await,
+        Transport::Http => serve_http(&server, args.http.flags, auth, stop, screen).await,
     };
     stopper.abort();
     served

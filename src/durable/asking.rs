@@ -14,7 +14,7 @@ use super::context::Awaited;
 use super::cursor::ASKED_WITHIN;
 use super::live::Live;
 use super::{Answer, Context, Question, step};
-use crate::journal::{Event, Failure, Hash, History, Payload, StepKind, StepState};
+use crate::journal::{Event, Failure, Hash, History, Payload, StepState};
 
 /// What a step's code is told about the attempt that it makes.
 #[derive(Debug, Clone)]
@@ -134,11 +134,8 @@ impl Context {
     pub fn unanswered_within(&self, name: &str) -> Option<Question> {
         let prefix = self.within(name);
         self.live.cursor(|cursor| {
-            let asked = cursor.history().steps().filter(|(key, step)| {
-                step.kind == StepKind::Question
-                    && key.starts_with(&prefix)
-                    && key.contains(ASKED_WITHIN)
-            });
+            let within = |key: &str| key.starts_with(&prefix) && key.contains(ASKED_WITHIN);
+            let asked = cursor.history().asked().filter(|(key, _)| within(key));
             let mut expired = asked.filter(|(_, step)| match &step.state {
                 StepState::Completed(answer) => matches!(answer.read(), Ok(Answer::Expired)),
                 _ => false,

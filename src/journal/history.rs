@@ -86,6 +86,8 @@ pub struct History {
     order: Vec<String>,
     /// The keys of the steps that are not finished, in that order. They are few, and looked for often.
     open: Vec<String>,
+    /// The keys of all questions, answered or not, in that order.
+    asked: Vec<String>,
     created: Option<Event>,
     cancel: Option<Option<String>>,
     end: Option<End>,
@@ -133,6 +135,9 @@ impl History {
                         let attempts = attempt;
                         self.order.push(key.clone());
                         self.open.push(key.clone());
+                        if kind == StepKind::Question {
+                            self.asked.push(key.clone());
+                        }
                         let step = Step {
                             kind,
                             effect,
@@ -259,6 +264,11 @@ impl History {
             step.shown.as_ref()
         };
         self.open.iter().filter_map(move |key| asked(key).map(|asked| (key.as_str(), asked)))
+    }
+
+    /// All questions that were ever put, in the order in which they were.
+    pub fn asked(&self) -> impl Iterator<Item = (&str, &Step)> {
+        self.asked.iter().filter_map(|key| self.steps.get(key).map(|step| (key.as_str(), step)))
     }
 
     /// The first event.

@@ -8,16 +8,10 @@ async fn a_call_that_takes_too_long_is_let_go_of() {
     let bench =
         Bench::new([Answer::calls(&[("c1", "charge_card", charge)]), Answer::says("I will look.")])
             .await;
-    let hold = bench.dir.path().join("hold");
-    std::fs::write(&hold, "").unwrap();
-    let till = format!(
-        "mcpServers: {{till: {{command: \"${{RELIGHT}}\", args: [till, --ledger, \"${{LEDGER}}\", \
-         --pause-after-effect, \"charge_card={}\"]}}}}",
-        hold.display()
-    );
+    bench.hold_charges();
     // Long enough for a till to start, on a machine that has much else to do.
     let end =
-        bench.run(&format!("{till}\nin_doubt: tell\ntimeout: {{till/charge_card: 5s}}")).await;
+        bench.run(&format!("{TILL}\nin_doubt: tell\ntimeout: {{till/charge_card: 5s}}")).await;
     assert_eq!(end, "completed \"I will look.\"");
     let told = bench.messages(1).pop().unwrap();
     assert!(told.starts_with("tool: The outcome of this call is unknown"), "{told}");

@@ -48,14 +48,8 @@ async fn in_the_middle_of_a_tools_call() {
         Answer::calls(&[("c2", "charge_card", charge)]),
     ])
     .await;
-    let hold = bench.dir.path().join("hold");
-    std::fs::write(&hold, "").unwrap();
-    let till = format!(
-        "mcpServers: {{till: {{command: \"${{RELIGHT}}\", args: [till, --ledger, \"${{LEDGER}}\", \
-         --pause-after-effect, \"charge_card={}\"]}}}}",
-        hold.display()
-    );
-    let task = bench.call(&till, "hello").await;
+    bench.hold_charges();
+    let task = bench.call(TILL, "hello").await;
     let charged = async {
         while !bench.ledger().contains(&"charge_card".to_owned()) {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,5 +1,9 @@
 //! A tool whose outcome is lost: its server dies in the middle of the call.
 
+use std::path::Path;
+
+use relight::mcp::till::Moment;
+
 use super::*;
 
 const CHARGE: &str = r#"{"order":"A1","amount_cents":5}"#;
@@ -22,14 +26,16 @@ async fn lose_beside(
     for answer in then {
         bench.server.then(answer);
     }
+    let moment = if when == "before" { Moment::Before } else { Moment::After };
     // The till has read the call when it stands in what went to it, and is held by a pause.
     let text = format!(
         "#!/bin/sh\ncd {dir}\n[ -e died ] && exec {program} till --ledger ledger.jsonl\n\
-         touch hold; mkfifo pipe; exec 3<&0\ntee seen <&3 >pipe &\n\
-         {program} till --ledger ledger.jsonl --pause-{when}-effect charge_card=hold <pipe &\n\
+         touch {hold}; mkfifo pipe; exec 3<&0\ntee seen <&3 >pipe &\n\
+         {program} till --ledger ledger.jsonl <pipe &\n\
          pid=$!\nwhile ! grep -q tools/call seen || [ {when} = after -a ! -s ledger.jsonl ]\n\
-         do sleep 0.01; done\ntouch died; kill -9 $pid\n",
+         do sleep 0.01; done\ntouch died; kill -9 $pid; rm {hold}\n",
         dir = bench.dir.path().display(),
+        hold = till::pause_file(Path::new("ledger.jsonl"), moment, "charge_card").display(),
         program = env!("CARGO_BIN_EXE_relight"),
     );
     let script = bench.dir.path().join("till.sh");
@@ -114,7 +120,6 @@ async fn by_default_a_person_is_asked_with_all_there_is_to_know() {
 async fn what_did_not_happen_is_run_under_the_same_key() {
     let (bench, task) = lose("before", "in_doubt: ask", vec![Answer::says("paid")]).await;
     bench.asked(task).await;
-    std::fs::remove_file(bench.dir.path().join("hold")).unwrap();
     bench.say(task, "turn-1/tool-1/doubt", json!({"outcome": "run"})).await;
     assert_eq!(bench.told(task).await, "completed \"paid\"");
     assert_eq!(told(&bench), "charged 5 cents for order A1: charge ch_1");
@@ -151,7 +156,6 @@ async fn a_check_that_knows_settles_it_without_a_person() {
     assert_eq!(told(&bench), "charged 5 cents for order A1: charge ch_1");
 
     let (bench, task) = lose("before", CHECK, vec![Answer::says("paid")]).await;
-    std::fs::remove_file(bench.dir.path().join("hold")).ok();
     assert_eq!(bench.told(task).await, "completed \"paid\"");
     let entries = till::entries(&bench.dir.path().join("ledger.jsonl")).unwrap();
     let key = format!("{task}/turn-1/tool-1");
@@ -183,7 +187,6 @@ async fn a_check_that_does_not_know_leaves_it_to_the_policy() {
 async fn settled(answer: Value) -> (Bench, TaskId) {
     let (bench, task) = lose("after", "", vec![Answer::silence()]).await;
     bench.asked(task).await;
-    std::fs::remove_file(bench.dir.path().join("hold")).unwrap();
     bench.say(task, "turn-1/tool-1/doubt", answer).await;
     bench.server.until_asked(2).await;
     (bench, task)

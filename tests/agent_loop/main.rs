@@ -216,6 +216,13 @@ impl Bench {
         till::entries(&path).unwrap().into_iter().map(|entry| entry.tool).collect()
     }
 
+    /// From now on the till waits after a charge took effect, and before it answers.
+    pub(crate) fn hold_charges(&self) {
+        let ledger = self.dir.path().join("ledger.jsonl");
+        let file = till::pause_file(&ledger, till::Moment::After, "charge_card");
+        std::fs::write(file, "").unwrap();
+    }
+
     /// The messages of one request, as `role: text`.
     pub(crate) fn messages(&self, request: usize) -> Vec<String> {
         messages(&self.server.asked()[request])

@@ -25,6 +25,7 @@ mod remote_tasks;
 mod replay_modes;
 mod serve_http;
 mod show;
+mod tool_environment;
 mod two_servers;
 
 #[path = "../support/authority.rs"]

@@ -32,3 +32,26 @@ async fn beyond_this_machine_it_wants_to_know_who_is_there() {
     let ran = home.run(&["serve", "--transport", "http", "--listen", &address]).await;
     ran.refused(1, &["cannot listen on", &address]);
 }
+
+#[tokio::test]
+async fn what_is_said_of_http_alone_needs_it() {
+    let home = Home::new().with("RELIGHT_AUTH_TOKENS", "no-such-file");
+    for flag in [
+        "--listen=127.0.0.1:8377",
+        "--allow-host=a.example",
+        "--allow-unauthenticated",
+        "--owner-rate=1000",
+        "--auth-tokens=tokens.txt",
+        "--public-url=https://a.example/mcp",
+    ] {
+        let (name, _) = flag.split_once('=').unwrap_or((flag, ""));
+        home.run(&["serve", flag]).await.refused(2, &[name, "--transport http"]);
+    }
+
+    let mut server = home.serve_raw();
+    let answer = server.wire.modern("tools/list", json!({})).await;
+    assert_eq!(answer["result"]["tools"][0]["name"], "order", "{answer}");
+    assert_eq!(server.leave().await, Some(0));
+    let ran = home.run(&["serve", "--transport", "http"]).await;
+    ran.refused(1, &["no-such-file", "RELIGHT_AUTH_TOKENS"]);
+}

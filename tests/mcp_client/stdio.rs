@@ -1,7 +1,6 @@
 //! The toolbox over real programs: the till, and shell scripts that misbehave.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -10,7 +9,7 @@ use relight::durable::{Answer, Question};
 use relight::journal::{Effect, FailureKind, Payload};
 use relight::limits;
 use relight::mcp::client::{Downstream, Timeouts};
-use relight::mcp::till;
+use relight::mcp::till::{self, Moment};
 use serde_json::json;
 
 use crate::servers::{Place, is_gone, kill, no_env, until};
@@ -35,7 +34,7 @@ fn impatient() -> Timeouts {
 
 #[tokio::test]
 async fn tools_are_listed_with_their_effects() {
-    let place = Place::till(&[]);
+    let place = Place::till();
     let tools = Downstream::new(no_env).list(&place.servers).await.unwrap();
     let effects: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.effect)).collect();
     assert_eq!(
@@ -62,7 +61,7 @@ async fn a_list_of_several_pages_is_read_to_its_end() {
 
 #[tokio::test]
 async fn a_call_carries_its_key_and_brings_the_answer() {
-    let place = Place::till(&[]);
+    let place = Place::till();
     let tools = Downstream::new(no_env);
     let order = json!({"order": "A-17", "amount_cents": 4200});
     let output = place.call(&tools, "charge_card", order.clone(), "task/step").await.unwrap();
@@ -74,7 +73,7 @@ async fn a_call_carries_its_key_and_brings_the_answer() {
 
 #[tokio::test]
 async fn the_tills_idempotent_tools_honour_the_key() {
-    let place = Place::till(&[]);
+    let place = Place::till();
     let tools = Downstream::new(no_env);
     let mail = json!({"order": "A-17", "to": "ann@example.com"});
     let first = place.call(&tools, "mail_receipt", mail.clone(), "k1").await.unwrap();
@@ -94,8 +93,8 @@ async fn the_tills_idempotent_tools_honour_the_key() {
 
 #[tokio::test]
 async fn a_server_killed_between_effect_and_answer_leaves_the_call_in_doubt() {
-    let place = Place::till(&["--pause-after-effect", "charge_card=DIR/hold"]);
-    fs::write(place.path("hold"), "").unwrap();
+    let place = Place::till();
+    place.hold_charges(Moment::After);
     let tools = Downstream::new(no_env);
     let order = json!({"order": "A-17", "amount_cents": 4200});
     let call = place.call(&tools, "charge_card", order, "k");
@@ -116,7 +115,7 @@ async fn a_server_killed_between_effect_and_answer_leaves_the_call_in_doubt() {
 
 #[tokio::test]
 async fn a_server_that_died_between_calls_leaves_nothing_in_doubt() {
-    let place = Place::till(&[]);
+    let place = Place::till();
     let tools = Downstream::new(no_env);
     for _ in 0..10 {
         tools.list(&place.servers).await.unwrap();
@@ -133,7 +132,7 @@ async fn a_server_that_died_between_calls_leaves_nothing_in_doubt() {
 
 #[tokio::test]
 async fn those_who_come_first_share_one_start() {
-    let place = Place::till(&[]);
+    let place = Place::till();
     let tools = Downstream::new(no_env);
     let calls = (0..8).map(|_| place.call(&tools, "read_ledger", json!({}), "k"));
     for output in join_all(calls).await {
@@ -170,8 +169,8 @@ async fn a_dropped_call_is_cancelled_at_the_server() {
 
 #[tokio::test]
 async fn a_cancelled_call_takes_no_effect_at_the_till() {
-    let place = Place::till(&["--pause-before-effect", "charge_card=DIR/hold"]);
-    fs::write(place.path("hold"), "").unwrap();
+    let place = Place::till();
+    place.hold_charges(Moment::Before);
     let tools = Downstream::with_timeouts(no_env, Timeouts { start_ms: 10_000, call_ms: 300 });
     let order = json!({"order": "A-17", "amount_cents": 4200});
     let failure = place.call(&tools, "charge_card", order, "k").await.unwrap_err();
@@ -192,7 +191,7 @@ async fn a_call_without_an_answer_ends_in_doubt_and_is_cancelled() {
 
 #[tokio::test]
 async fn what_the_server_refuses_is_final() {
-    let place = Place::till(&[]);
+    let place = Place::till();
     let tools = Downstream::new(no_env);
     for (tool, args, said) in [
         ("charge_card", json!({"order": "A-17"}), "missing field `amount_cents`"),
@@ -280,7 +279,7 @@ async fn a_program_that_says_nothing_is_given_up_and_killed() {
 
 #[tokio::test]
 async fn close_reaps_every_server_and_refuses_new_calls() {
-    let place = Place::till(&[]);
+    let place = Place::till();
     let tools = Downstream::new(no_env);
     tools.list(&place.servers).await.unwrap();
     tools.close().await;
@@ -300,7 +299,7 @@ async fn close_ends_a_server_that_ignores_the_end_of_its_stdin() {
 
 #[tokio::test]
 async fn dropping_the_toolbox_ends_the_servers() {
-    let place = Place::till(&[]);
+    let place = Place::till();
     let tools = Downstream::new(no_env);
     tools.list(&place.servers).await.unwrap();
     drop(tools);
@@ -309,7 +308,7 @@ async fn dropping_the_toolbox_ends_the_servers() {
 
 #[tokio::test]
 async fn variables_are_expanded_and_a_missing_one_is_named() {
-    let mut place = Place::till(&[]);
+    let mut place = Place::till();
     let tools = Downstream::new(|name: &str| (name == "LEDGER").then(|| "books".to_owned()));
     let Some(ServerConfig::Stdio { args, .. }) = place.servers.get_mut("till") else { panic!() };
     let ledger = args.last_mut().unwrap();
@@ -327,7 +326,7 @@ async fn variables_are_expanded_and_a_missing_one_is_named() {
 
 #[tokio::test]
 async fn an_unknown_server_is_final_and_the_known_ones_are_named() {
-    let mut place = Place::till(&[]);
+    let mut place = Place::till();
     let config = place.servers.remove("till").unwrap();
     place.servers.insert("bank".to_owned(), config);
     let tools = Arc::new(Downstream::new(no_env));

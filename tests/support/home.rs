@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use relight::journal::sqlite::Sqlite;
 use relight::journal::{Filter, Store, Task, TaskId};
 use relight::mcp::TaskClient;
-use relight::mcp::till::{self, Entry};
+use relight::mcp::till::{self, Entry, Moment};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -74,11 +74,15 @@ impl Home {
     /// From now on `charge_card` waits after its effect, and before its answer, until
     /// [`Home::let_go`].
     pub(crate) fn hold_charges(&self) {
-        self.write("hold", "");
+        fs::write(self.hold(), "").unwrap();
     }
 
     pub(crate) fn let_go(&self) {
-        fs::remove_file(self.path("hold")).unwrap();
+        fs::remove_file(self.hold()).unwrap();
+    }
+
+    fn hold(&self) -> PathBuf {
+        till::pause_file(&self.path("ledger.jsonl"), Moment::After, "charge_card")
     }
 
     /// A command line, with an environment in which only this directory is known.
@@ -97,8 +101,6 @@ impl Home {
         command.env("HOME", self.dir.path()).env("TMPDIR", self.dir.path());
         command.env("RELIGHT_JOURNAL", self.path("journal.db"));
         command.env("RELIGHT_LEDGER", self.path("ledger.jsonl"));
-        let pause = format!("charge_card={}", self.path("hold").display());
-        command.env("RELIGHT_TILL_PAUSE", pause);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
     }
 

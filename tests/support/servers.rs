@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use relight::agent::{Invocation, ServerConfig, Servers, ToolOutput, Toolbox};
 use relight::journal::{Failure, Payload};
 use relight::mcp::client::Downstream;
-use relight::mcp::till;
+use relight::mcp::till::{self, Moment};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -33,15 +33,17 @@ pub(crate) struct Place {
 
 impl Place {
     /// A till that writes its pid down before it starts.
-    pub(crate) fn till(options: &[&str]) -> Self {
+    pub(crate) fn till() -> Self {
         let script = r#"echo $$ >> "$1/pids"; shift; exec "$@""#;
         let program = example("till");
         Self::shell(script, |dir| {
-            let ledger = dir.join("ledger");
-            let mut args = vec![text(&program), "--ledger".to_owned(), text(&ledger)];
-            args.extend(options.iter().map(|option| option.replace("DIR", &text(dir))));
-            args
+            vec![text(&program), "--ledger".to_owned(), text(&dir.join("ledger"))]
         })
+    }
+
+    /// From now on charges wait at this moment.
+    pub(crate) fn hold_charges(&self, moment: Moment) {
+        fs::write(till::pause_file(&self.path("ledger"), moment, "charge_card"), "").unwrap();
     }
 
     /// A server that is a shell script with the directory as `$1`.

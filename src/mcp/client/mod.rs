@@ -80,7 +80,8 @@ pub struct Downstream {
 }
 
 impl Downstream {
-    /// `env` looks up the variables of `${VAR}` in configurations.
+    /// `env` looks up the variables of `${VAR}` in configurations, and the few that programs are given
+    /// without being named there, such as `PATH`.
     pub fn new(env: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self::with_timeouts(env, Timeouts::default())
     }

@@ -110,7 +110,7 @@ impl Connection {
         match config {
             ServerConfig::Stdio { command, args, env, cwd } => {
                 let mut program = Command::new(command);
-                program.args(args).envs(env);
+                program.args(args).env_clear().envs(env);
                 if let Some(cwd) = cwd {
                     program.current_dir(cwd);
                 }

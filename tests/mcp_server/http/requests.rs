@@ -112,6 +112,9 @@ async fn only_hosts_and_origins_that_are_allowed_are_served() {
         let request = web.modern("tools/list", json!({}), json!({})).header(header, value);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), expected, "{header}: {value}");
+        let told = response.text().await.unwrap();
+        let names_the_flag = told.contains(&format!("--allow-{header}"));
+        assert_eq!(names_the_flag, expected == StatusCode::FORBIDDEN, "{told}");
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
@@ -23,6 +25,10 @@ use crate::mcp::server::owner::LiveTasks;
 
 /// The names of this machine for itself, as they stand in a URL.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// rmcp forbids nothing else, and knows no flag that would allow it.
+const NOT_ALLOWED: &str = "the Host or the Origin of this request is not allowed; start relight with \
+                           --allow-host or --allow-origin to add one";
 
 /// The whole of an HTTP server that listens on `address`.
 pub(super) fn routes(
@@ -62,7 +68,13 @@ pub(super) fn routes(
     let mcp = Arc::new(mcp);
     let mcp = move |request: Request| {
         let mcp = Arc::clone(&mcp);
-        async move { mcp.handle(request).await }
+        async move {
+            let response = mcp.handle(request).await;
+            match response.status() {
+                StatusCode::FORBIDDEN => (StatusCode::FORBIDDEN, NOT_ALLOWED).into_response(),
+                _ => response.into_response(),
+            }
+        }
     };
     // The last layer is the first that a request passes.
     let mcp = any(mcp)

@@ -139,6 +139,10 @@ pub const MESSAGE_MAX_BYTES: usize = 2 * PAYLOAD_MAX_BYTES;
 /// How long a tool server may take to start and shake hands: `npx` may have to download it first.
 pub const SERVER_START_MS: u64 = 30_000;
 
+/// How long a connection to a tool server over HTTP may take to come up. Less than the 10 s that rmcp
+/// waits for an answer to `server/discover`, so that no connection is told from no answer.
+pub const SERVER_CONNECT_MS: u64 = 5_000;
+
 /// How long a stopping tool server may take after its stdin was closed, and again after `SIGTERM`,
 /// before it is killed. Both together stay within [`SHUTDOWN_GRACE_MS`].
 pub const SERVER_STOP_MS: u64 = 1_500;
@@ -156,7 +160,8 @@ pub const REMOTE_TASK_REQUEST_MS: u64 = 30_000;
 pub const REMOTE_QUESTION_MS: u64 = 2_000;
 
 /// Questions of one tool server of the older Tasks that wait for their answers. A person answers them;
-/// one more is cancelled, so that a server that asks without end does not fill the memory.
+/// one more is cancelled, so that a server that asks without end does not fill the memory. As many may
+/// be on their way to the calls that they belong to.
 pub const REMOTE_QUESTIONS: usize = 1_024;
 
 /// Sessions of former processes that are held open, beside those over which a request is under way.
@@ -166,6 +171,10 @@ pub const TAKEN_UP_SESSIONS: usize = 64;
 /// How long a question that a server asks in the middle of a call waits until it is clear which of
 /// several calls it belongs to. Calls that ask nothing end meanwhile, as a rule.
 pub const QUESTION_OF_CALL_MS: u64 = 30_000;
+
+/// Questions that a server may have open at once in the middle of one call. Some ask a few side by
+/// side; one more is cancelled, because each is an open step of the task and a form before a person.
+pub const QUESTIONS_OF_CALL: usize = 16;
 
 /// How long a server may go on asking in the middle of a call that was cancelled. What it asks over
 /// that connection meanwhile may be of that call.
@@ -427,6 +436,14 @@ pub const HTTP_CONNECTIONS: usize = 1_024;
 /// Tasks that one client of the older Tasks was shown waiting for answers, before all are forgotten:
 /// each is then put its question one look later.
 pub const SHOWN_ASKING: usize = 1_024;
+
+/// Questions that one client of the older protocols has before it. Each holds a task of the async
+/// runtime; one more is not put to the client until there is room, and stays open in the journal.
+pub const ASKED_QUESTIONS: usize = 1_024;
+
+/// Tasks whose questions are looked at again each time that their client is put another one, so that
+/// those that are settled are taken back from a client that does not look. A look is one read.
+pub const ASKED_LOOKS: usize = 8;
 
 /// Sessions of HTTP clients that speak a protocol before 2026-07-28. Each holds a few tasks of the
 /// async runtime, and rmcp drops it after five minutes without a request.

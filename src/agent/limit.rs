@@ -32,9 +32,9 @@ pub(super) struct Over {
 }
 
 impl Over {
-    pub(super) fn own_turns(turns: u32) -> Self {
-        let what = format!("no answer after {turns} turns");
-        Self { limit: Limit::OwnTurns, what, most: u64::from(turns), is_share: false }
+    pub(super) fn own_turns(most: u32) -> Self {
+        let what = format!("no answer after {}", turns(most));
+        Self { limit: Limit::OwnTurns, what, most: u64::from(most), is_share: false }
     }
 
     pub(super) fn turns(spent: u64, most: u64, is_share: bool) -> Self {
@@ -183,4 +183,12 @@ fn from_units(amount: f64, unit: f64) -> u64 {
 
 fn used_up(what: &str) -> String {
     format!("the budget is used up: {what}")
+}
+
+/// `1 turn`, `2 turns`.
+pub(super) fn turns(n: u32) -> String {
+    match n {
+        1 => "1 turn".to_owned(),
+        n => format!("{n} turns"),
+    }
 }

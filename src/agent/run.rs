@@ -18,6 +18,7 @@ use super::background::{self, Awaited};
 use super::budget::Purse;
 use super::compaction::{self, Plan, Window};
 use super::conversation::Conversation;
+use super::limit;
 use super::model::{Finish, Message, Models, Outcome, Reply, Request, ToolSpec};
 use super::share::Spent;
 use super::tools::{self, Bench, Callees, Web};
@@ -207,7 +208,7 @@ impl Run {
             }
             match self.answer(&reply) {
                 Ok(answer) => {
-                    self.ctx.report(format!("answered in {n} turns; {}", self.spent()));
+                    self.ctx.report(format!("answered in {}; {}", limit::turns(n), self.spent()));
                     return Ok(answer);
                 }
                 Err(complaint) => {

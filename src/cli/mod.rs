@@ -26,7 +26,7 @@ use relight::agent::AnswerError;
 use relight::config::{Environment, Flags, Settings};
 use relight::journal::TaskId;
 use relight::limits;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use screen::{Log, Screen};
@@ -181,14 +181,28 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
 
 /// Ends at the first SIGTERM or SIGINT (Ctrl-C).
 fn interrupted() -> Result<impl Future<Output = ()> + Send + 'static, Error> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+    let mut interrupts = Interrupts::new()?;
+    Ok(async move { interrupts.next().await })
+}
+
+/// SIGTERMs and SIGINTs (Ctrl-C), one after another, for as long as this lives.
+struct Interrupts {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Interrupts {
+    fn new() -> Result<Self, Error> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }
 
 /// The task whose id begins like this.

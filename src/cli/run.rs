@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use relight::agent::{NO_MODEL, Schema};
+use relight::agent::{Definition, Models, NO_MODEL, Schema};
 use relight::config::{self, Environment, Setting, Settings, Source};
 use relight::journal::{End, Payload, Status, Store, TaskId};
 use serde_json::{Map, Value};
 
 use super::asking::{Asker, is_terminal};
 use super::follow::{Follower, Tells};
-use super::host::{Host, Runs, pin};
+use super::host::{Host, Runs, models, pin};
 use super::screen::{Screen, bold, dim};
-use super::{Error, find_task, interrupted};
+use super::{Error, Interrupts, find_task};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -40,9 +40,7 @@ pub(super) async fn run(
     let new = match &args.agent {
         Some(name) => {
             let agent = config::load_agent(settings, name)?;
-            if agent.models().is_empty() {
-                return Err(Error::Usage(format!("{} cannot be run: {NO_MODEL}", agent.name())));
-            }
+            has_model(&agent, settings)?;
             let arguments = arguments(&args, agent.input_schema())?;
             let mut start = pin(agent, settings)?.start(arguments);
             start.ttl_ms = Some(settings.ttl_ms);
@@ -55,12 +53,39 @@ pub(super) async fn run(
         Some(start) => host.runtime.start(start).await.map_err(Error::from),
         None => adopt(&host, args.resume.as_deref().unwrap_or_default()).await,
     };
-    let result = match task {
-        Ok(task) => follow(&host, task, settings, args.json, screen).await,
-        Err(error) => Err(error),
+    let mut interrupts = Interrupts::new()?;
+    let (task, result) = match task {
+        Ok(task) => {
+            let followed = follow(&host, task, settings, args.json, &mut interrupts, screen).await;
+            (Some(task), followed)
+        }
+        Err(error) => (None, Err(error)),
     };
-    host.stop().await;
+    tokio::select! {
+        () = host.stop() => {}
+        // Whoever asks twice does not wait for steps under way. Those are as after a crash.
+        () = interrupts.next() => if let (Some(task), Err(Error::Interrupted)) = (task, &result) {
+            screen.note(format!(
+                "Stopped at once. The task is kept, and what was under way is seen to when it goes on:\n  {}",
+                bold(resume_command(task, settings))
+            ));
+        },
+    }
     result
+}
+
+/// Refuses an agent none of whose models can be used, before there is a task that would fail.
+fn has_model(agent: &Definition, settings: &Settings) -> Result<(), Error> {
+    let models = models(settings);
+    let mut wrong = Vec::new();
+    for name in agent.models() {
+        match models.open(name) {
+            Ok(_) => return Ok(()),
+            Err(failure) => wrong.push(format!("{name}: {failure}")),
+        }
+    }
+    let why = if wrong.is_empty() { NO_MODEL.to_owned() } else { wrong.join("; ") };
+    Err(Error::Usage(format!("{} cannot be run: {why}", agent.name())))
 }
 
 async fn adopt(host: &Host, prefix: &str) -> Result<TaskId, Error> {
@@ -129,16 +154,16 @@ async fn follow(
     task: TaskId,
     settings: &Settings,
     json: bool,
+    interrupts: &mut Interrupts,
     screen: &Screen,
 ) -> Result<(), Error> {
     let store = host.runtime.store();
     let asker = Asker::new(task, answer_command(task, settings), !json && is_terminal());
     let tells = if json { Tells::Nothing } else { Tells::Progress };
     let mut follower = Follower::new(task, tells, Some(asker), screen);
-    let interrupted = interrupted()?;
     let end = tokio::select! {
         end = follower.follow(store.as_ref(), screen) => end?,
-        () = interrupted => {
+        () = interrupts.next() => {
             screen.note(format!(
                 "\nThe task is kept and goes on where it was:\n  {}\nor by itself while `relight serve` runs.",
                 bold(resume_command(task, settings))

@@ -51,7 +51,7 @@ async fn a_no_ends_the_task_with_what_it_has() {
     match bench.end(task).await {
         End::Failed(failure) => {
             let words = failure.to_string();
-            assert!(words.starts_with("no answer after 1 turns; raise `maxTurns`"), "{words}");
+            assert!(words.starts_with("no answer after 1 turn; raise `maxTurns`"), "{words}");
             assert!(words.ends_with("; the last that the model said: Thinking."), "{words}");
         }
         end => panic!("{end:?}"),

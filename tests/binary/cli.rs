@@ -1,11 +1,14 @@
 //! The commands as a person and a script see them: what is said on stdout, what on stderr, and
 //! the exit codes.
 
+use std::time::{Duration, Instant};
+
 use relight::journal::{Event, Store};
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::home::{Home, Ran, signal, tasks, until};
+use crate::home::{Home, Ran, has, signal, tasks, until};
 use crate::promises;
 
 /// How the answer for order A1 begins. The charge's number follows.
@@ -124,6 +127,17 @@ async fn an_agent_without_a_model_is_not_begun() {
 }
 
 #[tokio::test]
+async fn an_agent_whose_script_cannot_be_used_is_not_begun() {
+    let home = Home::new();
+    let run = async || home.run(&["run", "order", "order=A1"]).await;
+    home.write("order.script.yaml", "replies:\n  - txt: Hi\n");
+    run().await.refused(2, &["order cannot be run: script:", "line 2: unknown key `txt`"]);
+    std::fs::remove_file(home.path("order.script.yaml")).unwrap();
+    run().await.refused(2, &["order cannot be run: script:", "the script cannot be read: No such"]);
+    assert!(!home.path("journal.db").exists(), "a journal was made");
+}
+
+#[tokio::test]
 async fn an_interrupted_run_says_how_to_go_on_and_goes_on() {
     let home = Home::new().slow_model(400);
     let journal = home.journal();
@@ -153,6 +167,39 @@ async fn an_interrupted_run_says_how_to_go_on_and_goes_on() {
     let again = home.run(&command).await;
     answered(&again);
     assert_eq!(home.charges(), promises::CHARGES);
+}
+
+#[tokio::test]
+async fn a_run_that_is_interrupted_twice_does_not_wait_for_what_is_under_way() {
+    let home = Home::new().slow_model(60_000);
+    let journal = home.journal();
+    let mut child = home.command(&["run", "order", "order=A1"]).spawn().unwrap();
+    until("a model call", async || {
+        let Some(task) = tasks(&journal).await.pop() else { return false };
+        let records = journal.history(task.id, 0).await.unwrap();
+        records.iter().any(|record| {
+            matches!(&record.event, Event::StepStarted { key, .. } if key == "turn-1/model")
+        })
+    })
+    .await;
+    signal(&child, Signal::INT);
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !said.next_line().await.unwrap().unwrap().contains("goes on where it was") {}
+    let since = Instant::now();
+    signal(&child, Signal::INT);
+    assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    let grace = Duration::from_millis(relight::limits::SHUTDOWN_GRACE_MS);
+    assert!(since.elapsed() < grace / 2, "{:?}", since.elapsed());
+    let mut rest = String::new();
+    while let Some(line) = said.next_line().await.unwrap() {
+        rest.push_str(&line);
+    }
+    let task = tasks(&journal).await.remove(0);
+    let id: String = task.id.to_string().chars().take(8).collect();
+    has(&rest, &["Stopped at once", &format!("relight run --resume {id}")]);
+
+    let home = home.slow_model(20);
+    answered(&home.run(&["run", "--resume", &id]).await);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -16,8 +17,10 @@ use relight::agent::{
 };
 use relight::durable::Look;
 use relight::journal::{Failure, FailureKind, Payload};
+use relight::limits::SERVER_CONNECT_MS;
 use relight::mcp::client::Downstream;
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// What the server has read: headers and body of each request.
 type Read = Arc<Mutex<Vec<(HeaderMap, Value)>>>;
@@ -40,7 +43,7 @@ impl Site {
             }
             answer(&method, &body)
         };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
         let app = Router::new().route("/mcp", post(handler));
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -273,7 +276,7 @@ async fn a_request_that_is_refused_is_final() {
 
 #[tokio::test]
 async fn a_server_that_is_down_is_tried_again() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     drop(listener);
     let failure = call(&servers(&url), &Downstream::new(no_env)).await.unwrap_err();
@@ -297,10 +300,35 @@ async fn a_secret_in_an_address_is_in_no_failure() {
     check(url, "redirects").await;
 
     // It hangs up on everybody.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
     check(&url, "\"web\"").await;
+}
+
+/// A listener that takes no connection any more, and does not say so.
+async fn silent() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let (address, mut waiting) = (listener.local_addr().unwrap(), Vec::new());
+    let patience = Duration::from_millis(200);
+    while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        waiting.push(stream.unwrap());
+    }
+    (listener, waiting)
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_is_waited_for_once() {
+    let (listener, _waiting) = silent().await;
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let begun = Instant::now();
+    let failure = call(&servers(&url), &Downstream::new(no_env)).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
+    assert!(failure.message.contains("no connection"), "{failure}");
+    let bound = Duration::from_millis(SERVER_CONNECT_MS);
+    assert!((bound..bound * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

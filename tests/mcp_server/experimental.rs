@@ -53,7 +53,7 @@ async fn result(client: &mut Client, task: &Value) -> Value {
     client.request("tasks/result", json!({"taskId": task["taskId"]})).await
 }
 
-/// The next request of the server, skipping notifications.
+/// The next request of the server; notifications are kept.
 async fn asked(client: &mut Client) -> Value {
     if let Some(at) = client.notifications.iter().position(|n| n["method"] == "elicitation/create")
     {
@@ -64,6 +64,19 @@ async fn asked(client: &mut Client) -> Value {
         if message["method"] == "elicitation/create" {
             return message;
         }
+        client.notifications.push(message);
+    }
+}
+
+/// The id of the request that the server takes back.
+async fn taken_back(client: &mut Client) -> Value {
+    loop {
+        let mut all = client.notifications.iter();
+        if let Some(told) = all.find(|told| told["method"] == "notifications/cancelled") {
+            return told["params"]["requestId"].clone();
+        }
+        let told = client.receive().await;
+        client.notifications.push(told);
     }
 }
 
@@ -305,15 +318,27 @@ async fn a_question_of_a_cancelled_task_is_taken_back() {
     if client.notifications.iter().all(|told| told["id"] != waiting) {
         client.answer(waiting).await;
     }
-    loop {
-        let all = &client.notifications;
-        if let Some(told) = all.iter().find(|told| told["method"] == "notifications/cancelled") {
-            assert_eq!(told["params"]["requestId"], request["id"]);
-            break;
-        }
-        let told = client.receive().await;
-        client.notifications.push(told);
-    }
+    assert_eq!(taken_back(&mut client).await, request["id"]);
+}
+
+#[tokio::test]
+async fn a_question_that_somebody_else_has_settled_is_taken_back_from_a_client_that_does_not_look()
+{
+    let (_directory, host) = host_that_asks(Options::default()).await;
+    let (mut client, mut other) = (connect(&host).await, connect(&host).await);
+    let settled = start(&mut client, "confirm", json!({})).await;
+    until(&mut client, &settled, "input_required").await;
+    get(&mut client, &settled).await;
+    let first = asked(&mut client).await;
+    let answer = other.request("tasks/cancel", json!({"taskId": settled["taskId"]})).await;
+    assert_eq!(answer["result"]["status"], "cancelled", "{answer}");
+
+    let task = start(&mut client, "confirm", json!({})).await;
+    until(&mut client, &task, "input_required").await;
+    get(&mut client, &task).await;
+    let second = asked(&mut client).await;
+    assert_ne!(first["id"], second["id"]);
+    assert_eq!(taken_back(&mut client).await, first["id"]);
 }
 
 #[tokio::test]

@@ -83,10 +83,10 @@ replies:
     talk.extend([called(&[("call_1_1", "charge"), ("m1", "mail")]), tool("call_1_1", "ok")]);
     check(yaml, &talk, second).await;
     talk.push(called(&[]));
-    let past = "final: the script replies.yaml has no reply for turn 3: it holds 2";
+    let past = "final: the script has no reply for turn 3: it holds 2";
     check(yaml, &talk, past).await;
     talk.push(called(&[]));
-    check(yaml, &talk, "final: the script replies.yaml has no reply for turn 4: it holds 2").await;
+    check(yaml, &talk, "final: the script has no reply for turn 4: it holds 2").await;
 }
 
 #[tokio::test]
@@ -113,7 +113,12 @@ replies:
     let asked = [&known[..], &[called(&[]), user("Pay again")]].concat();
     check(yaml, &asked, r#"{"text":"No.","finish":"stop","model":"replies.yaml"}"#).await;
     let thanked = [&known[..], &[called(&[]), user("Thanks")]].concat();
-    check(yaml, &thanked, "final: the script replies.yaml has no reply for turn 3: it holds 4, and no `when` of the 1 left holds").await;
+    check(
+        yaml,
+        &thanked,
+        "final: the script has no reply for turn 3: it holds 4, and no `when` of the 1 left holds",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -178,10 +183,10 @@ async fn a_placeholder_that_stands_for_nothing_is_final() {
             r#"{{results.charge}} stands for nothing: "charge" has not answered yet"#,
         ),
     ] {
-        let expected = format!("final: script replies.yaml, turn 1: {expected}");
+        let expected = format!("final: the script's reply for turn 1: {expected}");
         check(&yaml(text), &talk, &expected).await;
     }
-    check(&yaml("{{input}}"), &[], "final: script replies.yaml, turn 1: {{input}} stands for nothing: the conversation has no user message").await;
+    check(&yaml("{{input}}"), &[], "final: the script's reply for turn 1: {{input}} stands for nothing: the conversation has no user message").await;
     check(
         &yaml("{{input}}!"),
         &talk,
@@ -194,12 +199,12 @@ async fn a_placeholder_that_stands_for_nothing_is_final() {
 async fn a_script_can_fail_like_a_server() {
     let yaml = |error: &str| format!("replies: [{{latency_ms: 1, error: {error}}}]");
     for (error, expected) in [
-        ("{status: 429, retry_after_ms: 70}", "transient (70 ms): script replies.yaml: HTTP 429"),
-        ("{status: 500, message: down}", "transient: script replies.yaml: HTTP 500: down"),
-        ("{status: 401}", "final: script replies.yaml: HTTP 401"),
-        ("{kind: transient}", "transient: script replies.yaml: an error"),
-        ("{kind: final, message: no}", "final: script replies.yaml: an error: no"),
-        ("{kind: stall}", "transient: script replies.yaml: the reply stalled"),
+        ("{status: 429, retry_after_ms: 70}", "transient (70 ms): HTTP 429"),
+        ("{status: 500, message: down}", "transient: HTTP 500: down"),
+        ("{status: 401}", "final: HTTP 401"),
+        ("{kind: transient}", "transient: an error"),
+        ("{kind: final, message: no}", "final: an error: no"),
+        ("{kind: stall}", "transient: the reply stalled"),
     ] {
         check(&yaml(error), &[user("Go")], expected).await;
     }
@@ -211,7 +216,7 @@ async fn a_call_that_fails_at_first_is_counted_by_its_key() {
     let dir = script(yaml);
     let registry = registry(dir.path());
     let hi = r#"{"text":"Hi","finish":"stop","model":"replies.yaml"}"#;
-    let fails = "transient: script replies.yaml: HTTP 503";
+    let fails = "transient: HTTP 503";
     // Opening it again, as every turn does, does not begin anew.
     for (key, expected) in
         [("a", fails), ("b", fails), ("a", fails), ("a", hi), ("b", fails), ("b", hi)]
@@ -250,104 +255,95 @@ async fn a_file_that_is_wrong_is_told_what_and_where() {
     for (yaml, expected) in [
         (
             "replies:\n  - txt: Hi\n",
-            "replies.yaml:2: unknown key `txt`, did you mean `text`? (known here: when, text, calls, usage, latency_ms, error)",
+            "line 2: unknown key `txt`, did you mean `text`? (known here: when, text, calls, usage, latency_ms, error)",
         ),
         (
             "reply: []\n",
-            "replies.yaml:1: unknown key `reply`, did you mean `replies`? (known here: replies)",
+            "line 1: unknown key `reply`, did you mean `replies`? (known here: replies)",
         ),
         (
             "replies:\n  - text: Hi\n    colour: red\n",
-            "replies.yaml:3: unknown key `colour` (known here: when, text, calls, usage, latency_ms, error)",
+            "line 3: unknown key `colour` (known here: when, text, calls, usage, latency_ms, error)",
         ),
         (
             "replies:\n  - calls:\n      - tool: a\n        argument: {}\n",
-            "replies.yaml:4: unknown key `argument`, did you mean `arguments`? (known here: tool, arguments, id)",
+            "line 4: unknown key `argument`, did you mean `arguments`? (known here: tool, arguments, id)",
         ),
-        ("replies:\n  - calls: [{arguments: {}}]\n", "replies.yaml:2: `tool` is missing here"),
+        ("replies:\n  - calls: [{arguments: {}}]\n", "line 2: `tool` is missing here"),
         (
             "replies:\n  - text: 1\n    latency_ms: soon\n",
-            "replies.yaml:3: a whole number from 0 up is expected here",
+            "line 3: a whole number from 0 up is expected here",
         ),
         (
             "replies:\n  - error: {kind: finale}\n",
-            "replies.yaml:2: unknown kind `finale`, did you mean `final`? (known here: transient, final, stall)",
+            "line 2: unknown kind `finale`, did you mean `final`? (known here: transient, final, stall)",
         ),
         (
             "replies:\n  - error: {status: 429, kind: final}\n",
-            "replies.yaml:2: an error has either a `status` or a `kind`",
+            "line 2: an error has either a `status` or a `kind`",
         ),
         (
             "replies:\n  - error: {message: no}\n",
-            "replies.yaml:2: an error has either a `status` or a `kind`",
+            "line 2: an error has either a `status` or a `kind`",
         ),
-        (
-            "replies:\n  - error: {status: 200}\n",
-            "replies.yaml:2: 200 is no HTTP status of an error",
-        ),
+        ("replies:\n  - error: {status: 200}\n", "line 2: 200 is no HTTP status of an error"),
         (
             "replies:\n  - text: a\n  - text: Hi\n    error: {status: 500}\n",
-            "replies.yaml:3: this reply fails on every attempt, so that its `text` and `calls` are never given: add `times` to `error`",
+            "line 3: this reply fails on every attempt, so that its `text` and `calls` are never given: add `times` to `error`",
         ),
         (
             "replies:\n  - error: {status: 500, times: 1}\n",
-            "replies.yaml:2: this reply has nothing to say after it has failed for the last time: give it `text` or `calls`, or leave out `times`",
+            "line 2: this reply has nothing to say after it has failed for the last time: give it `text` or `calls`, or leave out `times`",
         ),
         (
             "replies:\n  - latency_ms: 5\n",
-            "replies.yaml:2: this reply says nothing: give it `text`, `calls` or `error`",
+            "line 2: this reply says nothing: give it `text`, `calls` or `error`",
         ),
         (
             "replies:\n  - {text: Hi, latency_ms: 600001}\n",
-            "replies.yaml:2: latency_ms is 600001, and at most 600000 is taken",
+            "line 2: latency_ms is 600001, and at most 600000 is taken",
         ),
         (
             "replies:\n  - calls: [{tool: a, arguments: [1]}]\n",
-            "replies.yaml:2: the arguments of \"a\" are neither a mapping nor a text that is sent as it is",
+            "line 2: the arguments of \"a\" are neither a mapping nor a text that is sent as it is",
         ),
         (
             "replies:\n  - calls: [{tool: a, id: x}, {tool: b, id: x}]\n",
-            "replies.yaml:2: two calls of this reply have the id \"x\"",
+            "line 2: two calls of this reply have the id \"x\"",
         ),
         (
             "replies:\n  - text: 'Hi {{input'\n",
-            "replies.yaml:2: the placeholder \"input\" has no closing braces",
+            "line 2: the placeholder \"input\" has no closing braces",
         ),
         (
             "replies:\n  - calls: [{tool: a, arguments: {x: ['{{inputs.x}}']}}]\n",
-            "replies.yaml:2: {{inputs.x}} is no placeholder: write {{input}}, {{last}} or {{results.TOOL}}, each with fields after a dot",
+            "line 2: {{inputs.x}} is no placeholder: write {{input}}, {{last}} or {{results.TOOL}}, each with fields after a dot",
         ),
         (
             "replies:\n  - text: '{{results}}'\n",
-            "replies.yaml:2: {{results}} is no placeholder: write {{input}}, {{last}} or {{results.TOOL}}, each with fields after a dot",
+            "line 2: {{results}} is no placeholder: write {{input}}, {{last}} or {{results.TOOL}}, each with fields after a dot",
         ),
-        ("replies: []\n", "replies.yaml: `replies` is empty: a script needs at least one reply"),
-        ("replies: 5\n", "replies.yaml:1: a list is expected here"),
-        ("replies:\n  - text: 'open\n", "replies.yaml:2: unclosed quote"),
-        ("replies: [Hi]\n", "replies.yaml:1: a mapping of keys to values is expected here"),
-        ("", "replies.yaml:1: the file ends here, and `replies` is missing"),
+        ("replies: []\n", "`replies` is empty: a script needs at least one reply"),
+        ("replies: 5\n", "line 1: a list is expected here"),
+        ("replies:\n  - text: 'open\n", "line 2: unclosed quote"),
+        ("replies: [Hi]\n", "line 1: a mapping of keys to values is expected here"),
+        ("", "line 1: the file ends here, and `replies` is missing"),
     ] {
         check(yaml, &[user("Go")], &format!("final: {expected}")).await;
     }
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_named() {
+async fn a_file_that_cannot_be_read_is_said_to_be_none() {
     let dir = tempfile::tempdir().unwrap();
     let outcome = show(open(dir.path()).map(|_| Reply::default().into()), dir.path());
-    assert_eq!(
-        outcome,
-        "final: cannot read the script replies.yaml: No such file or directory (os error 2)"
-    );
+    assert_eq!(outcome, "final: the script cannot be read: No such file or directory (os error 2)");
     write(dir.path(), &"# padding\n".repeat(110_000));
     let outcome = show(
         Script::read(&dir.path().join("replies.yaml")).map(|_| Reply::default().into()),
         dir.path(),
     );
-    assert_eq!(
-        outcome,
-        "final: cannot read the script replies.yaml: it is longer than 1048576 bytes"
-    );
+    assert_eq!(outcome, "final: the script cannot be read: it is longer than 1048576 bytes");
     let empty = registry(dir.path()).open("script:").map(|_| Reply::default().into());
     assert_eq!(
         show(empty, dir.path()),

@@ -332,7 +332,7 @@ impl Patience {
 
 /// Puts one question of a server; the answer is `cancel` where there is none.
 async fn put(people: &dyn People, asked: Asked) {
-    let Asked { question, mut reply } = asked;
+    let Asked { question, mut reply, place: _place } = asked;
     let answer = people.ask(question, reply.closed().boxed()).await;
     // The server may have taken the question back meanwhile.
     let _ = reply.send(answer.unwrap_or(Answer::Cancel));

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -105,7 +106,10 @@ impl Http {
     /// When TLS cannot be set up.
     pub(super) fn new(session: Arc<Session>) -> reqwest::Result<Self> {
         // A connection whose last answer was not read to its end would stall the next request.
-        let client = reqwest::Client::builder().pool_max_idle_per_host(0).redirect(redirects());
+        let client = reqwest::Client::builder()
+            .pool_max_idle_per_host(0)
+            .connect_timeout(Duration::from_millis(limits::SERVER_CONNECT_MS))
+            .redirect(redirects());
         Ok(Self { client: client.build()?, session })
     }
 }

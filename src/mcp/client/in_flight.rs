@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::durable::{Answer, Question};
@@ -20,13 +20,17 @@ use crate::limits;
 pub(super) struct Asked {
     pub(super) question: Question,
     pub(super) reply: oneshot::Sender<Answer>,
+    /// Its place among the open questions of the call, given back once it is put away.
+    pub(super) place: OwnedSemaphorePermit,
 }
 
 /// The calls of one connection. Clones are one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct InFlight {
     calls: Arc<Mutex<Calls>>,
     left: Arc<Notify>,
+    /// Places for questions that are on their way to a call, or wait until it is clear which it is.
+    coming: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -39,9 +43,16 @@ struct Calls {
 struct Call {
     number: u64,
     task: TaskId,
-    asks: mpsc::Sender<Asked>,
+    asks: Asks,
     /// Given up before it was answered: its server may ask on for a while.
     is_given_up: bool,
+}
+
+/// The way to the people of a call.
+#[derive(Clone)]
+struct Asks {
+    to: mpsc::Sender<Asked>,
+    places: Arc<Semaphore>,
 }
 
 /// A call while it is under way.
@@ -76,6 +87,13 @@ impl Drop for Entered {
     }
 }
 
+impl Default for InFlight {
+    fn default() -> Self {
+        let coming = Arc::new(Semaphore::new(limits::REMOTE_QUESTIONS));
+        Self { calls: Arc::default(), left: Arc::default(), coming }
+    }
+}
+
 impl InFlight {
     fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
@@ -83,7 +101,8 @@ impl InFlight {
 
     /// Takes in a call that begins for this task.
     pub(super) fn enter(&self, task: TaskId) -> Entered {
-        let (asks, asked) = mpsc::channel(1);
+        let (to, asked) = mpsc::channel(1);
+        let asks = Asks { to, places: Arc::new(Semaphore::new(limits::QUESTIONS_OF_CALL)) };
         let mut calls = self.calls();
         let number = calls.next;
         calls.next += 1;
@@ -104,19 +123,22 @@ impl InFlight {
     }
 
     /// Puts a question to the people of the call that it must belong to. `None` where that is not
-    /// clear in time, or the call has ended first.
+    /// clear in time, the call has ended first, or too many are open already.
     pub(super) async fn ask(&self, question: Question) -> Option<Answer> {
+        let coming = place(&self.coming)?;
         let patience = Duration::from_millis(limits::QUESTION_OF_CALL_MS);
         let asks = timeout(patience, self.asker()).await.ok().flatten()?;
+        let place = place(&asks.places)?;
         let (reply, answer) = oneshot::channel();
-        asks.send(Asked { question, reply }).await.ok()?;
+        asks.to.send(Asked { question, reply, place }).await.ok()?;
+        drop(coming);
         answer.await.ok()
     }
 
     /// The call that asks. One that is answered meanwhile has not asked, so it is enough to wait
     /// until those that were under way at first are of one task. Of one that was given up nobody
     /// knows.
-    async fn asker(&self) -> Option<mpsc::Sender<Asked>> {
+    async fn asker(&self) -> Option<Asks> {
         let before = self.calls().next;
         loop {
             let mut left = std::pin::pin!(self.left.notified());
@@ -135,6 +157,17 @@ impl InFlight {
             left.await;
         }
     }
+}
+
+/// A place for one more question.
+fn place(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    let place = Arc::clone(places).try_acquire_owned();
+    if place.is_err() {
+        tracing::warn!(
+            "a tool server asks too much in the middle of calls: a question is cancelled"
+        );
+    }
+    place.ok()
 }
 
 #[cfg(test)]
@@ -189,5 +222,26 @@ mod tests {
     #[tokio::test]
     async fn without_a_call_there_is_nobody() {
         assert_eq!(InFlight::default().ask(question()).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_call_has_so_many_open_questions_and_no_more() {
+        let calls = InFlight::default();
+        let mut call = calls.enter(task(1));
+        let (mut asking, mut open) = (Vec::new(), Vec::new());
+        for _ in 0..limits::QUESTIONS_OF_CALL {
+            let mut ask = Box::pin(calls.ask(question()));
+            assert!(futures_util::poll!(ask.as_mut()).is_pending());
+            asking.push(ask);
+            open.push(call.asked.recv().await.unwrap());
+        }
+        assert_eq!(calls.ask(question()).await, None, "one too many");
+        // One that its server takes back has its place until it is put away here.
+        drop(asking.pop());
+        assert_eq!(calls.ask(question()).await, None);
+        drop(open.pop());
+        let mut again = Box::pin(calls.ask(question()));
+        assert!(futures_util::poll!(again.as_mut()).is_pending());
+        assert!(call.asked.try_recv().is_ok());
     }
 }

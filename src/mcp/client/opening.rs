@@ -49,8 +49,10 @@ impl Connection {
                 preferred_versions: vec![ProtocolVersion::V_2026_07_28],
                 legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
             };
-            if let Ok(connection) = attempt(either).await {
-                return Ok(connection);
+            match attempt(either).await {
+                Ok(connection) => return Ok(connection),
+                Err(Refusal::Unreachable(failure)) => return Err(failure),
+                Err(_) => {}
             }
         }
         // For a program `initialize` comes first: older ones know nothing else, and some exit at
@@ -68,7 +70,7 @@ impl Connection {
             attempted => attempted,
         }
         .map_err(|refusal| match refusal {
-            Refusal::Failed(failure) => failure,
+            Refusal::Unreachable(failure) | Refusal::Failed(failure) => failure,
             Refusal::Handshake => Failure::is_final(format!(
                 "tool server {server:?} speaks no version of MCP that relight does"
             )),
@@ -90,7 +92,7 @@ impl Connection {
         let session = Arc::new(Session::of(&session));
         Self::attempt(&server, &config, timeouts, older, session).await.map_err(|refusal| {
             match refusal {
-                Refusal::Failed(failure) => failure,
+                Refusal::Unreachable(failure) | Refusal::Failed(failure) => failure,
                 Refusal::Handshake => {
                     Failure::transient(format!("tool server {server:?} has no such session"))
                 }
@@ -188,9 +190,13 @@ impl Connection {
                     }
                     error => Fate::Refused(error.to_string()),
                 };
+                let kind = match fate {
+                    Fate::NoConnection(_) => Refusal::Unreachable,
+                    _ => Refusal::Failed,
+                };
                 let mut failure = fate.of_read(&what);
                 failure.message.push_str(&said().await);
-                Err(Refusal::Failed(failure))
+                Err(kind(failure))
             }
             Err(_) => Err(Refusal::Failed(Failure::transient(format!(
                 "{what}: it has not shaken hands within {} s; does it speak MCP?{}",
@@ -209,6 +215,8 @@ fn newer() -> ClientLifecycleMode {
 enum Refusal {
     /// The server has no such handshake, and may have the other one.
     Handshake,
+    /// There was no connection, so that no other handshake fares better.
+    Unreachable(Failure),
     Failed(Failure),
 }
 

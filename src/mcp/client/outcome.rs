@@ -21,6 +21,8 @@ use crate::limits;
 pub(super) enum Fate {
     /// It was refused, and would be again.
     Refused(String),
+    /// It was never sent: there was no connection.
+    NoConnection(String),
     /// It was not acted on, and another try may fare better.
     NotSent {
         /// Why.
@@ -41,6 +43,9 @@ impl Fate {
     pub(super) fn of_call(self, what: &str) -> Failure {
         match self {
             Self::Refused(why) => Failure::is_final(format!("{what}: {why}")),
+            Self::NoConnection(why) => {
+                Failure::transient(format!("{what}: no connection ({why}); is it running?"))
+            }
             Self::NotSent { why, retry_after_ms } => {
                 Failure::transient(format!("{what}: {why}")).retry_after_ms(retry_after_ms)
             }
@@ -103,9 +108,7 @@ fn http_fate(error: &StreamableHttpError<reqwest::Error>) -> Fate {
     use StreamableHttpError as Http;
 
     match error {
-        Http::Client(error) if error.is_connect() => {
-            Fate::not_sent(format!("no connection ({}); is it running?", cause(error)))
-        }
+        Http::Client(error) if error.is_connect() => Fate::NoConnection(cause(error)),
         Http::Client(error) if error.is_builder() => Fate::Refused(cause(error)),
         Http::Client(error) => Fate::Unknown(cause(error)),
         Http::HttpStatus(HttpStatusError { status: status @ (429 | 503), retry_after, .. }) => {

@@ -3,10 +3,11 @@
 //!
 //! A question is the journal's: nothing is lost with a connection. What is kept here is only which
 //! questions this client has before it, so that it is not asked twice, and a form whose question is
-//! settled is taken back.
+//! settled is taken back. Not only when the client looks at its task again, which it may never do: each
+//! new question has a few of the others looked at.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::RoleServer;
 use rmcp::model::{
@@ -20,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::questions;
 use crate::durable::Runtime;
-use crate::journal::TaskId;
+use crate::journal::{Status, Store, TaskId};
+use crate::limits;
 use crate::mcp::RELATED_TASK;
 
 /// A question: the task, and the key in it.
@@ -37,7 +39,9 @@ enum State {
 /// The questions that one client was asked and has not answered. Clones are one.
 #[derive(Clone)]
 pub(super) struct Asking {
-    asked: Arc<watch::Sender<HashMap<Asked, State>>>,
+    asked: Arc<watch::Sender<BTreeMap<Asked, State>>>,
+    /// The task that was looked at last by itself: the next one comes after it.
+    looked_at: Arc<Mutex<Option<TaskId>>>,
 }
 
 /// Which of a client's requests a question comes with.
@@ -69,7 +73,7 @@ pub(super) fn shows_forms(context: &RequestContext<RoleServer>) -> bool {
 
 impl Asking {
     pub(super) fn new() -> Self {
-        Self { asked: Arc::new(watch::Sender::new(HashMap::new())) }
+        Self { asked: Arc::new(watch::Sender::new(BTreeMap::new())), looked_at: Arc::default() }
     }
 
     /// Asks what the client has not been asked yet. To be called within the handler of the request
@@ -82,6 +86,9 @@ impl Asking {
         task: TaskId,
         questions: InputRequests,
     ) {
+        if questions.keys().any(|key| self.is_new(task, key)) {
+            self.look_at_others(runtime.store().as_ref(), task).await;
+        }
         for (key, question) in questions {
             let InputRequest::Elicitation(question) = question else { continue };
             let asked = (task, key);
@@ -102,17 +109,55 @@ impl Asking {
         }
     }
 
-    /// Takes note of a question that is put now. `None` for one that the client was asked already.
+    fn is_new(&self, task: TaskId, key: &str) -> bool {
+        !self.asked.borrow().contains_key(&(task, key.to_owned()))
+    }
+
+    /// Takes note of a question that is put now. `None` for one that the client was asked already, and
+    /// where it has too many before it.
     fn open(&self, asked: &Asked) -> Option<CancellationToken> {
         let taken_back = CancellationToken::new();
-        let is_new = self.asked.send_if_modified(|all| {
-            let is_new = !all.contains_key(asked);
-            if is_new {
-                all.insert(asked.clone(), State::Open(taken_back.clone()));
+        let is_put = self.asked.send_if_modified(|all| {
+            if all.contains_key(asked) {
+                return false;
             }
-            is_new
+            let has_room = all.len() < limits::ASKED_QUESTIONS;
+            if has_room {
+                all.insert(asked.clone(), State::Open(taken_back.clone()));
+            } else {
+                let (task, key) = asked;
+                tracing::debug!(%task, key, "a client has too many questions before it");
+            }
+            has_room
         });
-        is_new.then_some(taken_back)
+        is_put.then_some(taken_back)
+    }
+
+    /// Takes back the questions of tasks that ask nothing any more, of the next few but this one.
+    async fn look_at_others(&self, store: &dyn Store, but: TaskId) {
+        for task in self.next_few(but) {
+            let asks = match store.task(task).await {
+                Ok(task) => task.is_some_and(|task| task.status == Status::InputRequired),
+                // Whether it does is not known.
+                Err(_) => true,
+            };
+            if !asks {
+                self.settle(task, &HashSet::new());
+            }
+        }
+    }
+
+    /// The tasks whose turn it is to be looked at, in a round of all.
+    fn next_few(&self, but: TaskId) -> Vec<TaskId> {
+        let mut tasks: Vec<_> = self.asked.borrow().keys().map(|(task, _)| *task).collect();
+        tasks.dedup();
+        tasks.retain(|task| *task != but);
+        let mut last = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = tasks.partition_point(|task| last.is_some_and(|last| *task <= last));
+        tasks.rotate_left(next);
+        tasks.truncate(limits::ASKED_LOOKS);
+        *last = tasks.last().copied().or(*last);
+        tasks
     }
 
     /// Takes the answer to one question, or takes the question back.
@@ -185,7 +230,7 @@ impl Asking {
 }
 
 /// See [`Asking::changes`].
-pub(super) struct Changes(watch::Receiver<HashMap<Asked, State>>);
+pub(super) struct Changes(watch::Receiver<BTreeMap<Asked, State>>);
 
 impl Changes {
     pub(super) fn mark_unchanged(&mut self) {
@@ -234,5 +279,36 @@ mod tests {
         assert!(asking.open(&asked).is_none() && !asking.all_refused(task, &questions));
         asking.conclude(&asked, &again, Err("no screen".to_owned()));
         assert!(asking.all_refused(task, &questions));
+    }
+
+    #[test]
+    fn a_client_has_so_many_questions_before_it_and_no_more() {
+        let asking = Asking::new();
+        let asked = |n: usize| (TaskId::from_bits(n.try_into().unwrap()), "sure".to_owned());
+        for n in 0..limits::ASKED_QUESTIONS {
+            assert!(asking.open(&asked(n)).is_some());
+        }
+        let more = asked(limits::ASKED_QUESTIONS);
+        assert!(asking.open(&more).is_none(), "one too many");
+        assert!(asking.is_new(more.0, &more.1), "it is put later");
+        asking.settle(asked(0).0, &HashSet::new());
+        assert!(asking.open(&more).is_some());
+    }
+
+    #[test]
+    fn every_task_has_its_turn_to_be_looked_at() {
+        let asking = Asking::new();
+        let task = |n: usize| TaskId::from_bits(n.try_into().unwrap());
+        let tasks = 3 * limits::ASKED_LOOKS;
+        for n in 0..=tasks {
+            asking.open(&(task(n), "one".to_owned()));
+            asking.open(&(task(n), "two".to_owned()));
+        }
+        let new = task(tasks);
+        let mut seen = HashSet::new();
+        for _ in 0..3 {
+            seen.extend(asking.next_few(new));
+        }
+        assert!(seen.len() == tasks && !seen.contains(&new));
     }
 }

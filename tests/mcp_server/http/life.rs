@@ -44,6 +44,8 @@ async fn it_is_ready_while_the_journal_is_and_up_whatever_happens() {
     site.host.store.close().await;
     let response = web.request(Method::GET, "/readyz").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let said = response.text().await.unwrap();
+    assert_eq!(said, "the journal cannot be used; the server's log says why\n");
     let response = web.request(Method::GET, "/healthz").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
 }

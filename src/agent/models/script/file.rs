@@ -2,7 +2,6 @@
 //! the line it stands on.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -168,12 +167,12 @@ impl Error {
 /// Reads the replies of a script.
 ///
 /// # Errors
-/// Final, naming the file, the line, and what to write instead.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Failure> {
+/// Final, naming the line, and what to write instead.
+pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Failure> {
     let at = |location: Option<Location>, what: String| {
         let line = location.map(|at| at.line()).filter(|line| *line > 0);
-        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-        Failure::is_final(format!("{}{line}: {what}", path.display()))
+        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        Failure::is_final(format!("{line}{what}"))
     };
     let file: File = serde_saphyr::from_str(text)
         .map_err(|error| at(error.location(), complaint(error.without_snippet())))?;

@@ -39,7 +39,7 @@ mod template;
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,7 +58,6 @@ use template::Scene;
 /// A file of replies. The [module](self) documents its format.
 #[derive(Debug)]
 pub struct Script {
-    path: PathBuf,
     content: Hash,
     replies: Vec<Entry>,
     /// How often a call has failed on purpose, by its idempotency key.
@@ -69,14 +68,14 @@ impl Script {
     /// Reads a file.
     ///
     /// # Errors
-    /// A final failure that names the file, the line where there is one, and what to change.
+    /// A final failure that names the line where there is one, and what to change. Which file it is,
+    /// the model's name says.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = read_bounded(path).map_err(|error| {
-            Failure::is_final(format!("cannot read the script {}: {error}", path.display()))
-        })?;
-        let replies = file::parse(path, &text)?;
+        let text = read_bounded(path)
+            .map_err(|error| Failure::is_final(format!("the script cannot be read: {error}")))?;
+        let replies = file::parse(&text)?;
         let content = Hash::of(text.as_bytes());
-        Ok(Self { path: path.to_owned(), content, replies, failed: Mutex::default() })
+        Ok(Self { content, replies, failed: Mutex::default() })
     }
 
     /// Whether both were read from the same text.
@@ -107,8 +106,7 @@ impl Script {
                 left => format!(", and no `when` of the {left} left holds"),
             };
             Failure::is_final(format!(
-                "the script {} has no reply for turn {turn}: it holds {}{unmet}",
-                self.path.display(),
+                "the script has no reply for turn {turn}: it holds {}{unmet}",
                 self.replies.len()
             ))
         })?;
@@ -152,7 +150,7 @@ impl Script {
         true
     }
 
-    async fn fail(&self, error: &file::Error, latency_ms: Option<u64>) -> Failure {
+    async fn fail(error: &file::Error, latency_ms: Option<u64>) -> Failure {
         let (kind, what) = match (error.status, error.kind) {
             (Some(status), _) if is_transient(status) => {
                 (FailureKind::Transient, format!("HTTP {status}"))
@@ -166,14 +164,13 @@ impl Script {
             (None, _) => (FailureKind::Final, "an error".to_owned()),
         };
         let words = error.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-        Failure::new(kind, format!("script {}: {what}{words}", self.path.display()))
-            .retry_after_ms(error.retry_after_ms)
+        Failure::new(kind, format!("{what}{words}")).retry_after_ms(error.retry_after_ms)
     }
 
-    fn reply(&self, entry: &Entry, turn: usize, request: &Request) -> Result<Reply, Failure> {
+    fn reply(entry: &Entry, turn: usize, request: &Request) -> Result<Reply, Failure> {
         let scene = Scene::of(&request.messages);
         let unfilled = |error: template::Error| {
-            Failure::is_final(format!("script {}, turn {turn}: {error}", self.path.display()))
+            Failure::is_final(format!("the script's reply for turn {turn}: {error}"))
         };
         let text = entry.text.as_ref().map(|text| template::fill_text(text, &scene));
         let call = |(place, call): (usize, &file::Call)| {
@@ -221,10 +218,10 @@ impl Model for Script {
             if error.kind != Some(Kind::Stall) {
                 pause(entry.latency_ms).await;
             }
-            return Err(self.fail(error, entry.latency_ms).await);
+            return Err(Self::fail(error, entry.latency_ms).await);
         }
         pause(entry.latency_ms).await;
-        self.reply(entry, turn, request).map(Outcome::Reply)
+        Self::reply(entry, turn, request).map(Outcome::Reply)
     }
 }
 

@@ -196,7 +196,7 @@ replies:
     let (mut bench, task) = Bench::team(&members).await;
     let key = "turn-1/tool-1#child/turn-2/raise-turns";
     let words = bench.until_asks(task, key).await;
-    assert!(words.starts_with("The agent worker has reached a limit: no answer after 1 turns"));
+    assert!(words.starts_with("The agent worker has reached a limit: no answer after 1 turn"));
     bench.restart().await;
     let accept = json!({"action": "accept", "content": {"turns": 1}});
     bench.reply(task, key, accept).await;

@@ -24,10 +24,12 @@ impl Own {
         Self(Mutex::new(State { only, tasks: HashSet::new() }))
     }
 
-    /// Takes a task among them, where it makes a difference. Returns whether it does.
-    pub(super) fn adopt(&self, task: TaskId) -> bool {
+    /// Takes a task among them, where it makes a difference.
+    pub(super) fn adopt(&self, task: TaskId) {
         let mut own = self.lock();
-        own.only && own.tasks.insert(task)
+        if own.only {
+            own.tasks.insert(task);
+        }
     }
 
     pub(super) fn begun(&self, task: TaskId) {

@@ -1,5 +1,6 @@
 //! Drives one leased task until it ends, parks, stops or loses its lease.
 
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
+use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
 use super::child::child_id;
@@ -229,6 +231,7 @@ async fn poll(
     if *nudges.borrow() > seen {
         nudges.mark_changed();
     }
+    let mut news = pin!(news(live, nudges));
     let mut stopping = live.stopping.subscribe();
     let mut deadline = pin!(deadline::passes(live));
     let mut still_since: Option<Stillness> = None;
@@ -253,14 +256,13 @@ async fn poll(
                     (None, Err(panic)) => Outcome::Panicked(panic_message(panic.as_ref())),
                 });
             }
-            Ok(()) = nudges.changed() => {
-                // What the function was told of too, and not what the journal has by now: a child
-                // that ends after this must wake a task that is being parked.
-                seen = *nudges.borrow_and_update();
-                hear(live).await?;
+            heard = &mut news => {
+                let (count, nudges) = heard?;
                 if let Some(reason) = live.cancel_reason() {
                     return Ok(Outcome::Cancelled(reason));
                 }
+                seen = count;
+                news.set(self::news(live, nudges));
             }
             deadline = &mut deadline => return Ok(Outcome::Overdue(deadline)),
             Ok(()) = stopping.changed() => {}
@@ -287,6 +289,21 @@ async fn poll(
     }
 }
 
+/// Takes in what comes next, beside the function. Returns the count that the task was told of, and not
+/// what the journal has by now: a child that ends after this must wake a task that is being parked.
+async fn news(
+    live: &Live,
+    mut nudges: watch::Receiver<u64>,
+) -> Result<(u64, watch::Receiver<u64>)> {
+    if nudges.changed().await.is_err() {
+        // The sender lives in `live`.
+        pending::<()>().await;
+    }
+    let count = *nudges.borrow_and_update();
+    hear(live).await?;
+    Ok((count, nudges))
+}
+
 /// The end of a task whose function has given up. It may have dropped what other branches had under
 /// way, at tool servers too.
 async fn failed(live: &Arc<Live>, failure: Failure) -> Result<Event> {
@@ -296,13 +313,13 @@ async fn failed(live: &Arc<Live>, failure: Failure) -> Result<Event> {
 }
 
 /// Commits what is left to commit and gives the lease back.
-async fn release(live: &Live, wake: Wake, seen: u64) -> Result<()> {
+async fn release(live: &Arc<Live>, wake: Wake, seen: u64) -> Result<()> {
     live.finish().await?;
     live.shared.store.release(&live.lease, wake, seen).await
 }
 
 /// Passes a cancel, or the parent's own end, on to the children that still run.
-async fn cancel_children(live: &Live) -> Result<()> {
+async fn cancel_children(live: &Arc<Live>) -> Result<()> {
     let children: Vec<_> = live.cursor(|cursor| {
         let steps = cursor.history().steps();
         let open =

@@ -194,7 +194,7 @@ impl Live {
     /// Returns once everything put down so far is committed. Never returns when that cannot be: the
     /// task is halted then. Nor does it in a task that was halted before: what was to be committed
     /// may not even have been put down.
-    pub(super) async fn commit(&self) {
+    pub(super) async fn commit(self: &Arc<Self>) {
         if self.halted().is_some() {
             pending::<()>().await;
         }
@@ -231,8 +231,18 @@ impl Live {
         }
     }
 
-    /// Sends what is unsent, once.
-    pub(super) async fn try_commit(&self) -> Result<(), Error> {
+    /// Sends what is unsent, once. In a task of its own: code may hold on to a step without polling it
+    /// any more, and whoever sends holds back all others.
+    pub(super) async fn try_commit(self: &Arc<Self>) -> Result<(), Error> {
+        let live = Arc::clone(self);
+        match tokio::spawn(async move { live.send().await }).await {
+            Ok(sent) => sent,
+            Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
+            Err(_) => Err(Error::Closed),
+        }
+    }
+
+    async fn send(&self) -> Result<(), Error> {
         let _order = self.sending.lock().await;
         let (records, message) = {
             let state = self.state();
@@ -299,7 +309,7 @@ impl Live {
 
     /// Commits what is left when the code is not running any more; waits for the journal where it
     /// must, but not past a stop.
-    pub(super) async fn finish(&self) -> Result<(), Error> {
+    pub(super) async fn finish(self: &Arc<Self>) -> Result<(), Error> {
         let mut told = false;
         loop {
             match self.try_commit().await {

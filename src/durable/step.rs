@@ -378,7 +378,7 @@ impl Rules<'_> {
 
 /// Runs an effect; where it takes longer than a moment, what was put down before it is committed
 /// meanwhile.
-async fn with_late_commit<T>(live: &Live, effect: impl Future<Output = T>) -> T {
+async fn with_late_commit<T>(live: &Arc<Live>, effect: impl Future<Output = T>) -> T {
     let mut effect = pin!(effect);
     tokio::select! {
         biased;

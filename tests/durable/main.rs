@@ -13,6 +13,7 @@ mod cancel;
 mod children;
 mod deadlines;
 mod forks;
+mod held;
 mod in_doubt;
 mod mismatch;
 mod names;

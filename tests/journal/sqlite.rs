@@ -6,7 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use relight::journal::sqlite::{Options, Sqlite};
 use relight::journal::{Error, Lease, NewTask, Payload, Signal, Store, Wake};
 use relight::limits;
@@ -28,6 +30,19 @@ fn files(dir: &Path) -> Vec<String> {
         .collect();
     names.sort_unstable();
     names
+}
+
+#[tokio::test]
+async fn reads_that_nobody_polls_hold_no_other_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    leased(&store, new_task(1), runner(1)).await;
+    let mut held: Vec<_> = (0..2 * limits::READERS).map(|_| store.history(task_id(1), 0)).collect();
+    for read in &mut held {
+        assert!(read.as_mut().now_or_never().is_none());
+    }
+    let read = tokio::time::timeout(Duration::from_secs(20), store.history(task_id(1), 0));
+    assert!(!read.await.unwrap().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ impl Store for Sqlite {
     }
 
     async fn task(&self, task: TaskId) -> Result<Option<Task>> {
-        self.readers.glance(|db| tasks::get(db, task)).await
+        self.readers.glance(|db| tasks::get(db, task))
     }
 
     async fn end(&self, task: TaskId) -> Result<Option<End>> {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::task::{spawn, spawn_blocking};
 
 use super::fault::Fault;
 use super::schema::open_reader;
@@ -35,14 +35,33 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| Error::Closed)?;
         let readers = Arc::clone(self);
-        let done = spawn_blocking(move || {
-            let answer = readers.run(query);
-            drop(place);
-            answer.map_err(|fault| fault.into_error("read", &readers.path))
-        });
-        match done.await {
+        let run = move |place: OwnedSemaphorePermit| {
+            spawn_blocking(move || {
+                let answer = readers.run(query);
+                drop(place);
+                answer.map_err(|fault| fault.into_error("read", &readers.path))
+            })
+        };
+        let done = match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(place) => run(place).await,
+            Err(TryAcquireError::Closed) => return Err(Error::Closed),
+            Err(TryAcquireError::NoPermits) => {
+                // A place goes to who has waited longest. This waits in a task of its own, because a
+                // caller may hold on to this future without polling it any more: the place would be
+                // lost to all who come after it, and they may be what that caller waits for.
+                let room = Arc::clone(&self.room);
+                let turn = spawn(async move {
+                    let place = room.acquire_owned().await.map_err(|_| Error::Closed)?;
+                    Ok(run(place).await)
+                });
+                match turn.await {
+                    Ok(done) => done?,
+                    Err(stopped) => Err(stopped),
+                }
+            }
+        };
+        match done {
             Ok(answer) => answer,
             Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
             Err(_) => Err(Error::Closed),
@@ -50,11 +69,16 @@ impl Readers {
     }
 
     /// Runs a query of one statement that looks at a row or two, on this thread.
-    pub(super) async fn glance<T>(
+    pub(super) fn glance<T>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T> {
-        let _place = self.room.acquire().await.map_err(|_| Error::Closed)?;
+        let _place = match self.room.try_acquire() {
+            Err(TryAcquireError::Closed) => return Err(Error::Closed),
+            // As many connections as places are for queries that take their time. What is done at
+            // once waits for none of them.
+            place => place.ok(),
+        };
         let answer = self.connection().and_then(|connection| {
             let answer = query(&connection)?;
             self.idle().push(connection);

@@ -86,6 +86,10 @@ pub const LEASE_MS: u64 = 15_000;
 /// How often a runner renews its leases: three tries before the first can run out.
 pub const LEASE_RENEW_MS: u64 = 5_000;
 
+/// A busy runtime looks for dead processes, whose tasks it then takes up, so much apart. One with
+/// nothing to do looks every [`LEASE_RENEW_MS`].
+pub const DEAD_CHECK_MS: u64 = 500;
+
 /// How often the journal is looked at for what other processes wrote (signals, new tasks).
 pub const WATCH_MS: u64 = 50;
 

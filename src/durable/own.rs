@@ -24,12 +24,10 @@ impl Own {
         Self(Mutex::new(State { only, tasks: HashSet::new() }))
     }
 
-    /// Takes a task among them, where it makes a difference.
-    pub(super) fn adopt(&self, task: TaskId) {
+    /// Takes a task among them, where it makes a difference. Returns whether it does.
+    pub(super) fn adopt(&self, task: TaskId) -> bool {
         let mut own = self.lock();
-        if own.only {
-            own.tasks.insert(task);
-        }
+        own.only && own.tasks.insert(task)
     }
 
     pub(super) fn begun(&self, task: TaskId) {

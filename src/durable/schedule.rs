@@ -130,9 +130,17 @@ impl Shared {
         let now_ms = self.clock.now_ms();
         match self.own.only() {
             None => {
+                let next_due_ms = self.store.next_due(&self.names).await?;
+                // A claim is a write: most looks need none.
+                if next_due_ms.is_none_or(|at_ms| at_ms > now_ms)
+                    && self.has_claimed_within(Duration::from_millis(limits::DEAD_CHECK_MS))
+                {
+                    return Ok(next_due_ms);
+                }
                 for lease in self.store.claim(self.runner, &self.names, now_ms, places).await? {
                     self.drive(lease);
                 }
+                self.note_claim();
                 self.store.next_due(&self.names).await
             }
             Some(own) => self.claim_own(own, now_ms).await,

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +29,8 @@ pub(super) struct Shared {
     pub(super) runner: RunnerId,
     /// When the leases were last renewed, in Unix milliseconds.
     pub(super) renewed_at_ms: AtomicI64,
+    /// When due tasks were last claimed; dead runners are found on the way.
+    pub(super) claimed_at: Mutex<Option<Instant>>,
     /// Whether leases may have been lost that live tasks still rely on.
     pub(super) leases_in_question: AtomicBool,
     /// The names of `functions`, as the store wants them.
@@ -62,6 +66,7 @@ impl Shared {
             entropy,
             runner,
             renewed_at_ms: AtomicI64::new(0),
+            claimed_at: Mutex::default(),
             leases_in_question: AtomicBool::new(false),
             names,
             live: Mutex::default(),
@@ -77,10 +82,11 @@ impl Shared {
         Self::new(Runtime::builder(store).only_own(), RunnerId::from_bits(0))
     }
 
-    /// Takes a task in, and looks for it at once.
+    /// Takes a task in, where this runtime runs those only. Others it hears of from the journal.
     pub(super) fn adopt(&self, task: TaskId) {
-        self.own.adopt(task);
-        self.look.notify_one();
+        if self.own.adopt(task) {
+            self.look.notify_one();
+        }
     }
 
     pub(super) fn insert(&self, live: Arc<Live>) {
@@ -107,6 +113,17 @@ impl Shared {
 
     pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the journal was asked for due tasks within this time.
+    pub(super) fn has_claimed_within(&self, time: Duration) -> bool {
+        let claimed_at = *self.claimed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        claimed_at.is_some_and(|at| at.elapsed() < time)
+    }
+
+    /// Notes that the journal was asked just now.
+    pub(super) fn note_claim(&self) {
+        *self.claimed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     pub(super) fn all_live(&self) -> Vec<Arc<Live>> {

@@ -1,5 +1,6 @@
 //! Waits that outlive processes, and clocks that jump.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use relight::durable::{Builder, Context, ManualClock};
@@ -137,10 +138,11 @@ async fn a_short_sleep_is_slept_in_memory() {
     clock.advance_ms(10 * SECOND_MS);
     // The timer may have been set before or after the clock moved.
     clock.advance_ms(10 * SECOND_MS);
+    let mut end = pin!(process.runtime.wait(task));
     let end = async {
         loop {
             tokio::select! {
-                end = process.runtime.wait(task) => return end.unwrap(),
+                end = &mut end => return end.unwrap(),
                 () = tokio::task::yield_now() => clock.advance_ms(1),
             }
         }

@@ -201,8 +201,7 @@ impl Store for Sqlite {
     }
 
     async fn next_due(&self, functions: &[String]) -> Result<Option<i64>> {
-        let functions = functions.to_vec();
-        self.readers.read(move |db| leases::next_due(db, &functions)).await
+        self.readers.glance(|db| leases::next_due(db, functions))
     }
 
     async fn signal(&self, task: TaskId, signal: Signal, now_ms: i64) -> Result<Sent> {
@@ -215,7 +214,7 @@ impl Store for Sqlite {
     }
 
     async fn nudged(&self, runner: RunnerId) -> Result<Vec<(TaskId, u64)>> {
-        self.readers.read(move |db| signals::nudged(db, runner)).await
+        self.readers.glance(|db| signals::nudged(db, runner))
     }
 
     async fn purge(&self, now_ms: i64, limit: usize) -> Result<usize> {

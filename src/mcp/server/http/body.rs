@@ -1,12 +1,10 @@
 //! A request's body, read whole before anything is made of it, within bounds of size and time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage, RequestId};
 use serde::Deserialize;
@@ -27,13 +25,13 @@ const NAME: &str = "mcp-name";
 
 /// Reads the body and checks that it is one JSON-RPC message. What is wrong with it is answered as
 /// JSON-RPC says. A message of the experimental Tasks is prepared for rmcp.
-pub(super) async fn whole(
-    State(sessions): State<Arc<Sessions>>,
+pub(super) async fn whole<R: Future<Output = Response>>(
+    sessions: &Sessions,
     request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> R,
 ) -> Response {
     if request.method() != Method::POST {
-        return next.run(request).await;
+        return next(request).await;
     }
     let (mut head, body) = request.into_parts();
     let patience = Duration::from_millis(limits::HTTP_BODY_MS);
@@ -59,13 +57,13 @@ pub(super) async fn whole(
             head.headers.insert(NAME, task);
         }
         if is_done {
-            return next.run(Request::from_parts(head, Body::from(body))).await;
+            return next(Request::from_parts(head, Body::from(body))).await;
         }
     }
     if let Some(message) = listen::rename(&body) {
         rename_method(&mut head.headers);
         head.headers.remove(header::CONTENT_LENGTH);
-        return next.run(Request::from_parts(head, Body::from(message.to_string()))).await;
+        return next(Request::from_parts(head, Body::from(message.to_string()))).await;
     }
     let message = match serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
         Ok(message) if !malformed::is_misread(&message, &body) => message,
@@ -85,11 +83,11 @@ pub(super) async fn whole(
     }
     let renames = session.map_or(begins, |id| sessions.is_experimental(id));
     if !renames {
-        return next.run(Request::from_parts(head, Body::from(body))).await;
+        return next(Request::from_parts(head, Body::from(body))).await;
     }
     let body = renamed(&body).unwrap_or_else(|_| body.into());
     head.headers.remove(header::CONTENT_LENGTH);
-    next.run(Request::from_parts(head, Body::from(body))).await
+    next(Request::from_parts(head, Body::from(body))).await
 }
 
 /// rmcp compares the header with the body.

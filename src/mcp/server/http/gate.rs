@@ -5,9 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
@@ -46,10 +45,10 @@ impl Stopping {
 }
 
 /// Lets a request in unless the server stops, and counts it until its response has left.
-pub(super) async fn gate(
-    State(stopping): State<Stopping>,
+pub(super) async fn gate<R: Future<Output = Response>>(
+    stopping: &Stopping,
     request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> R,
 ) -> Response {
     // Taken before the stop is looked for, so that the stop waits for whatever got past it. Other
     // methods open streams that last as long as their session.
@@ -60,7 +59,7 @@ pub(super) async fn gate(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         return response;
     }
-    let response = next.run(request).await;
+    let response = next(request).await;
     match held {
         Some(held) => response.map(|body| Body::new(Held { body, _held: held })),
         None => response,

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -49,8 +48,7 @@ pub(super) async fn resource_metadata(
     }
 }
 
-/// What the layer needs.
-#[derive(Clone)]
+/// What it needs to know.
 pub(super) struct Identification {
     pub(super) identify: Option<Arc<dyn Identify>>,
     pub(super) sessions: Arc<Sessions>,
@@ -59,10 +57,10 @@ pub(super) struct Identification {
 }
 
 /// Puts the [`Owner`] into the request's extensions. A session of another owner is unknown here.
-pub(super) async fn identify(
-    State(Identification { identify, sessions, pace, live_tasks }): State<Identification>,
+pub(super) async fn identify<R: Future<Output = Response>>(
+    Identification { identify, sessions, pace, live_tasks }: &Identification,
     request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> R,
 ) -> Response {
     let (mut head, body) = request.into_parts();
     let owner = match identify {
@@ -72,7 +70,7 @@ pub(super) async fn identify(
         },
         None => Owner::default(),
     };
-    if let Some(Err(wait)) = pace.map(|pace| pace.take(&owner, Instant::now())) {
+    if let Some(Err(wait)) = pace.as_ref().map(|pace| pace.take(&owner, Instant::now())) {
         let seconds = wait.as_secs_f64().ceil();
         let told = format!("too many requests; ask again in {seconds} s, and less often");
         let header = [(header::RETRY_AFTER, seconds.to_string())];
@@ -87,7 +85,7 @@ pub(super) async fn identify(
     }
     head.extensions.insert(owner);
     if let Some(live_tasks) = live_tasks {
-        head.extensions.insert(live_tasks);
+        head.extensions.insert(*live_tasks);
     }
-    next.run(Request::from_parts(head, body)).await
+    next(Request::from_parts(head, body)).await
 }

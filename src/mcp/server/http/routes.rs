@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
@@ -22,6 +22,7 @@ use super::{HttpOptions, body};
 use crate::limits;
 use crate::mcp::server::Server;
 use crate::mcp::server::owner::LiveTasks;
+use crate::mcp::server::session::Session;
 
 /// The names of this machine for itself, as they stand in a URL.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -64,23 +65,17 @@ pub(super) fn routes(
         Arc::clone(&sessions),
         config,
     );
-    // Each layer clones what is below it, and rmcp's service is dear to clone: all its names are.
-    let mcp = Arc::new(mcp);
-    let mcp = move |request: Request| {
-        let mcp = Arc::clone(&mcp);
+    // One handler and not a layer each: a layer boxes every request's future and clones what is below.
+    let way = Arc::new(Way { stopping: stopping.clone(), identification, sessions, mcp });
+    let mcp = any(move |request: Request| {
+        let way = Arc::clone(&way);
         async move {
-            let response = mcp.handle(request).await;
-            match response.status() {
-                StatusCode::FORBIDDEN => (StatusCode::FORBIDDEN, NOT_ALLOWED).into_response(),
-                _ => response.into_response(),
-            }
+            let handle = |request| way.handle(request);
+            let read = |request| body::whole(&way.sessions, request, handle);
+            let known = |request| identify(&way.identification, request, read);
+            gate(&way.stopping, request, known).await
         }
-    };
-    // The last layer is the first that a request passes.
-    let mcp = any(mcp)
-        .layer(from_fn_with_state(sessions, body::whole))
-        .layer(from_fn_with_state(identification, identify))
-        .layer(from_fn_with_state(stopping.clone(), gate));
+    });
     Router::new()
         .route("/mcp", mcp)
         .route("/healthz", get(healthz))
@@ -88,4 +83,22 @@ pub(super) fn routes(
         .route(WELL_KNOWN, metadata.clone())
         .route(&format!("{WELL_KNOWN}/{{*path}}"), metadata)
         .layer(from_fn_with_state(pages, cors))
+}
+
+/// What a request to `/mcp` passes on its way, and rmcp's service at its end.
+struct Way {
+    stopping: Stopping,
+    identification: Identification,
+    sessions: Arc<Sessions>,
+    mcp: StreamableHttpService<Session, Sessions>,
+}
+
+impl Way {
+    async fn handle(&self, request: Request) -> Response {
+        let response = self.mcp.handle(request).await;
+        match response.status() {
+            StatusCode::FORBIDDEN => (StatusCode::FORBIDDEN, NOT_ALLOWED).into_response(),
+            _ => response.into_response(),
+        }
+    }
 }

@@ -9,8 +9,8 @@ use super::Error;
 use super::answers::{Answers, Reach};
 use super::offline::Nothing;
 use crate::agent::{
-    AgentLoop, AnswerError, Called, Invocation, Models, OpenQuestions, Pinned, RemoteTask, Servers,
-    TaskNews, Tool, Toolbox,
+    AgentLoop, AnswerError, Called, Invocation, Models, OpenQuestions, People, Pinned, RemoteTask,
+    Servers, TaskNews, Tool, Toolbox,
 };
 use crate::durable::{Answer, Clock, Look, Question};
 use crate::journal::{Failure, Status, Store, Task, TaskId};
@@ -141,6 +141,14 @@ impl Toolbox for Tools {
         self.real.call(call).await
     }
 
+    async fn call_with(
+        &self,
+        call: Invocation<'_>,
+        people: &dyn People,
+    ) -> Result<Called, Failure> {
+        self.real.call_with(call, people).await
+    }
+
     async fn look(
         &self,
         servers: &Servers,
@@ -148,6 +156,10 @@ impl Toolbox for Tools {
         answered: &[String],
     ) -> Result<Look<TaskNews>, Failure> {
         self.real.look(servers, task, answered).await
+    }
+
+    async fn asks(&self, servers: &Servers, task: &RemoteTask, key: &str) -> Result<bool, Failure> {
+        self.real.asks(servers, task, key).await
     }
 
     async fn answer(

@@ -3,15 +3,67 @@
 use std::sync::Arc;
 
 use relight::durable::{Answer, Question};
-use relight::replay::{Record, recorded};
+use relight::replay::{Record, Replay, recorded};
 
-use super::{Scene, agent, kinds, missed, parsed, replays_strictly};
+use super::{Scene, agent, kinds, missed, parsed, replays_strictly, yes};
 
 const SCRIPT: &str = "replies:
   - calls: [{tool: ask_user, arguments: {message: Where to?}}]
   - calls: [{tool: charge_card, arguments: {order: A-1, amount_cents: 500}}]
   - text: 'Sold to {{results.ask_user}}.'
 ";
+
+/// A tool server that asks in the middle of a call, and tells whether it was answered.
+#[cfg(unix)]
+const SEATS: &str = r#"
+while read -r line; do
+  id=${line#*\"id\":}; id=${id%%[,\}]*}
+  case $line in
+    *'"method":"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}';;
+    *'"method":"tools/list"'*) result='{"tools":[{"name":"book","inputSchema":{"type":"object"}}]}';;
+    *'"method":"tools/call"'*)
+      call=$id
+      printf '{"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{"message":"Where to?","requestedSchema":{"type":"object","properties":{"answer":{"type":"string"}}}}}\n'
+      continue;;
+    *'"id":"q1"'*)
+      id=$call
+      case $line in *'"accept"'*) text=booked;; *) text=left;; esac
+      result="{\"content\":[{\"type\":\"text\",\"text\":\"$text\"}]}";;
+    *'"method":"server/discover"'*)
+      printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}\n' "$id"
+      continue;;
+    *) continue;;
+  esac
+  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
+done
+"#;
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_tool_asks_in_the_middle_of_a_call_is_put_to_people() {
+    let scene = Scene::new("replies: [{calls: [{tool: book}]}, {text: '{{results.book}}'}]");
+    let script = scene.path("seats.sh");
+    std::fs::write(&script, SEATS).unwrap();
+    let seats = format!(
+        "---
+name: seller
+description: Books seats.
+model: script:replies.yaml
+mcpServers: {{seats: {{command: sh, args: [\"{}\"]}}}}
+---
+Be brief.",
+        script.display()
+    );
+    let trial = recorded(scene.path("run.jsonl"), Record::All).unwrap();
+    let run = scene.world(trial).definition(parsed(&seats)).await.unwrap();
+    assert_eq!(run.answer().unwrap().json(), "\"booked\"");
+
+    scene.no_model();
+    let replay = Replay::open(scene.path("run.jsonl")).unwrap();
+    let trial = replay.decisions(Arc::clone(&scene.tools) as _);
+    trial.person(yes).as_recorded().await.unwrap().assert_same();
+    scene.close().await;
+}
 
 fn asking() -> String {
     agent("tools: [till/*, ask_user]\napprove: [till/charge_card]")

@@ -28,6 +28,8 @@ mod examples;
 mod fixtures;
 #[path = "../support/model_server.rs"]
 mod model_server;
+#[path = "../support/shell_server.rs"]
+mod shell_server;
 
 use std::path::PathBuf;
 use std::sync::Arc;

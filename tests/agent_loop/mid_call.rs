@@ -4,16 +4,11 @@
 use relight::journal::StepState;
 
 use super::*;
+use crate::shell_server::shell_server;
 
 /// Reads one line after another. A call of `book` asks twice, where a file says so even at once, and
 /// tells what it was answered. It is called again only where its annotations say that this is safe.
-const SERVER: &str = r#"#!/bin/sh
-cd DIR
-echo $$ >> pids
-while read -r line; do
-  id=${line#*\"id\":}; id=${id%%[,\}]*}
-  case $line in
-    *'"method":"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}';;
+const BRANCHES: &str = r#"
     *'"method":"tools/list"'*) result='{"tools":[{"name":"book","annotations":HINTS,"inputSchema":{"type":"object"}}]}';;
     *'"method":"tools/call"'*)
       echo call >> calls
@@ -26,17 +21,8 @@ while read -r line; do
       continue;;
     *'"id":"q2"'*)
       printf '%s\n' "$line" >> answers
-      printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"booked"}]}}\n' "$call"
-      continue;;
-    *'"method":"notifications/'*) continue;;
-    *'"method":"server/discover"'*)
-      printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}\n' "$id"
-      continue;;
-    *) continue;;
-  esac
-  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
-done
-"#;
+      id=$call
+      result='{"content":[{"type":"text","text":"booked"}]}';;"#;
 
 /// An agent that books a seat.
 async fn book(hints: &str, front_matter: &str, then: Vec<Answer>) -> (Bench, TaskId) {
@@ -46,7 +32,8 @@ async fn book(hints: &str, front_matter: &str, then: Vec<Answer>) -> (Bench, Tas
     }
     let dir = bench.dir.path().display().to_string();
     let script = bench.dir.path().join("server.sh");
-    std::fs::write(&script, SERVER.replace("DIR", &dir).replace("HINTS", hints)).unwrap();
+    let server = shell_server(":", &BRANCHES.replace("HINTS", hints));
+    std::fs::write(&script, format!("cd {dir}\necho $$ >> pids\n{server}")).unwrap();
     let server =
         format!("mcpServers: {{seats: {{command: sh, args: [\"{}\"]}}}}", script.display());
     let task = bench.call(&format!("{server}\n{front_matter}"), "hello").await;

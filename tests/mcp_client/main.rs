@@ -17,3 +17,6 @@ mod examples;
 #[cfg(unix)]
 #[path = "../support/servers.rs"]
 mod servers;
+#[cfg(unix)]
+#[path = "../support/shell_server.rs"]
+mod shell_server;

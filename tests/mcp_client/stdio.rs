@@ -13,20 +13,22 @@ use relight::mcp::till::{self, Moment};
 use serde_json::json;
 
 use crate::servers::{Place, is_gone, kill, no_env, until};
+use crate::shell_server::shell_server;
 
-/// A server in shell: it logs what it reads, shakes hands, lists two pages, and answers no call.
-const DEAF: &str = r#"
-while read -r line; do
-  printf '%s\n' "$line" >> "$1/log"
-  id=${line#*\"id\":}; id=${id%%[,\}]*}
-  case $line in
-    *'"method":"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}';;
+/// What a server in shell does with every line.
+const LOG: &str = r#"printf '%s\n' "$line" >> "$1/log""#;
+
+/// A server that lists two pages and answers no call, but for what these branches say.
+fn deaf_but(branches: &str) -> String {
+    let pages = r#"
     *'"cursor":"2"'*) result='{"tools":[{"name":"b","inputSchema":{"type":"object"}}]}';;
-    *'"method":"tools/list"'*) result='{"tools":[{"name":"a","inputSchema":{"type":"object"}}],"nextCursor":"2"}';;
-    *) continue;;
-  esac
-  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
-done"#;
+    *'"method":"tools/list"'*) result='{"tools":[{"name":"a","inputSchema":{"type":"object"}}],"nextCursor":"2"}';;"#;
+    shell_server(LOG, &format!("{branches}{pages}"))
+}
+
+fn deaf() -> String {
+    deaf_but("")
+}
 
 fn impatient() -> Timeouts {
     Timeouts { start_ms: 300, call_ms: 300 }
@@ -53,7 +55,7 @@ async fn tools_are_listed_with_their_effects() {
 
 #[tokio::test]
 async fn a_list_of_several_pages_is_read_to_its_end() {
-    let place = Place::script(DEAF);
+    let place = Place::script(&deaf());
     let tools = Downstream::new(no_env).list(&place.servers).await.unwrap();
     let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
@@ -154,7 +156,7 @@ async fn those_who_come_first_share_one_failure() {
 
 #[tokio::test]
 async fn a_dropped_call_is_cancelled_at_the_server() {
-    let place = Place::script(DEAF);
+    let place = Place::script(&deaf());
     let tools = Downstream::new(no_env);
     {
         let call = place.call(&tools, "a", json!({}), "k");
@@ -182,7 +184,7 @@ async fn a_cancelled_call_takes_no_effect_at_the_till() {
 
 #[tokio::test]
 async fn a_call_without_an_answer_ends_in_doubt_and_is_cancelled() {
-    let place = Place::script(DEAF);
+    let place = Place::script(&deaf());
     let tools = Downstream::with_timeouts(no_env, Timeouts { start_ms: 10_000, call_ms: 200 });
     let failure = place.call(&tools, "a", json!({}), "k").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::InDoubt, "{failure}");
@@ -207,14 +209,10 @@ async fn what_the_server_refuses_is_final() {
 #[tokio::test]
 async fn an_answer_over_the_bound_is_final_and_the_server_stays() {
     let zeros = limits::MESSAGE_MAX_BYTES;
-    let place = Place::script(&DEAF.replace(
-        "*) continue;;",
-        &format!(
-            r#"*tools/call*) printf '{{"jsonrpc":"2.0","id":%s,"result":{{"content":"' "$id"
-               head -c {zeros} /dev/zero | tr '\0' 0; echo '"}}}}'; continue;;
-               *) continue;;"#
-        ),
-    ));
+    let place = Place::script(&deaf_but(&format!(
+        r#"*tools/call*) printf '{{"jsonrpc":"2.0","id":%s,"result":{{"content":"' "$id"
+               head -c {zeros} /dev/zero | tr '\0' 0; echo '"}}}}'; continue;;"#
+    )));
     let tools = Downstream::new(no_env);
     let failure = place.call(&tools, "a", json!({}), "k").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Final, "{failure}");
@@ -290,7 +288,7 @@ async fn close_reaps_every_server_and_refuses_new_calls() {
 
 #[tokio::test]
 async fn close_ends_a_server_that_ignores_the_end_of_its_stdin() {
-    let place = Place::script(&format!("{DEAF}; trap '' TERM; while :; do sleep 1; done"));
+    let place = Place::script(&format!("{}; trap '' TERM; while :; do sleep 1; done", deaf()));
     let tools = Downstream::new(no_env);
     tools.list(&place.servers).await.unwrap();
     tools.close().await;
@@ -339,17 +337,13 @@ async fn an_unknown_server_is_final_and_the_known_ones_are_named() {
 async fn a_message_that_is_too_long_and_no_answer_is_laid_to_no_call() {
     let zeros = limits::MESSAGE_MAX_BYTES;
     // It tells of something, and then asks for something, each with what looks like the call's id.
-    let script = DEAF.replace(
-        "*) continue;;",
-        &format!(
-            r#"*'"method":"tools/call"'*)
+    let script = deaf_but(&format!(
+        r#"*'"method":"tools/call"'*)
       long() {{ printf '%s"id":%s,"zeros":"' "$1" "$id"; head -c {zeros} /dev/zero | tr '\0' 0; printf '"}}}}\n'; }}
       long '{{"jsonrpc":"2.0","method":"notifications/message","params":{{'
       long '{{"jsonrpc":"2.0","id":"mine","method":"sampling/createMessage","params":{{'
-      result='{{"content":[{{"type":"text","text":"done"}}]}}';;
-    *) continue;;"#
-        ),
-    );
+      result='{{"content":[{{"type":"text","text":"done"}}]}}';;"#
+    ));
     let place = Place::script(&script);
     let tools = Downstream::new(no_env);
     let output = place.call(&tools, "a", json!({}), "key").await.unwrap();
@@ -360,21 +354,20 @@ async fn a_message_that_is_too_long_and_no_answer_is_laid_to_no_call() {
 
 /// A server of the older Tasks in shell: its task waits for two answers, and the second question comes
 /// late.
-const TWO_QUESTIONS: &str = r#"
-ask() {
-  printf '{"jsonrpc":"2.0","id":"%s","method":"elicitation/create","params":{"message":"%s?","requestedSchema":{"type":"object","properties":{}},"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t1"}}}}\n' "$1" "$1"
-}
-while read -r line; do
-  printf '%s\n' "$line" >> "$1/log"
-  id=${line#*\"id\":}; id=${id%%[,\}]*}
-  case $line in
+fn two_questions() -> String {
+    let server = shell_server(
+        LOG,
+        r#"
     *'"method":"initialize"'*) result='{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"tasks":{"requests":{"tools":{"call":{}}}}},"serverInfo":{"name":"sh","version":"1"}}';;
     *'"method":"tasks/get"'*) result='{"taskId":"t1","status":"input_required","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttl":null}';;
-    *'"method":"tasks/result"'*) ask first; sleep 0.3; ask second; continue;;
-    *) continue;;
-  esac
-  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
-done"#;
+    *'"method":"tasks/result"'*) ask first; sleep 0.3; ask second; continue;;"#,
+    );
+    let ask = r#"
+ask() {
+  printf '{"jsonrpc":"2.0","id":"%s","method":"elicitation/create","params":{"message":"%s?","requestedSchema":{"type":"object","properties":{}},"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t1"}}}}\n' "$1" "$1"
+}"#;
+    format!("{ask}{server}")
+}
 
 fn waiting_task() -> RemoteTask {
     RemoteTask {
@@ -389,7 +382,7 @@ fn waiting_task() -> RemoteTask {
 
 #[tokio::test]
 async fn after_a_restart_an_answer_waits_for_its_question() {
-    let place = Place::script(TWO_QUESTIONS);
+    let place = Place::script(&two_questions());
     let schema = Payload::of(&json!({"type": "object", "properties": {}})).unwrap();
     let key = Payload::of(&Question::new("second?", schema)).unwrap().hash().to_string();
     let tools = Downstream::new(no_env);

@@ -16,6 +16,8 @@ mod versions;
 mod model_server;
 #[path = "../support/payloads.rs"]
 mod payloads;
+#[path = "../support/shell_server.rs"]
+mod shell_server;
 #[path = "../support/journal.rs"]
 mod support;
 

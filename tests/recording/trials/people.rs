@@ -6,6 +6,7 @@ use relight::durable::{Answer, Question};
 use relight::replay::{Record, Replay, recorded};
 
 use super::{Scene, agent, kinds, missed, parsed, replays_strictly, yes};
+use crate::shell_server::shell_server;
 
 const SCRIPT: &str = "replies:
   - calls: [{tool: ask_user, arguments: {message: Where to?}}]
@@ -14,12 +15,7 @@ const SCRIPT: &str = "replies:
 ";
 
 /// A tool server that asks in the middle of a call, and tells whether it was answered.
-#[cfg(unix)]
 const SEATS: &str = r#"
-while read -r line; do
-  id=${line#*\"id\":}; id=${id%%[,\}]*}
-  case $line in
-    *'"method":"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}';;
     *'"method":"tools/list"'*) result='{"tools":[{"name":"book","inputSchema":{"type":"object"}}]}';;
     *'"method":"tools/call"'*)
       call=$id
@@ -28,22 +24,13 @@ while read -r line; do
     *'"id":"q1"'*)
       id=$call
       case $line in *'"accept"'*) text=booked;; *) text=left;; esac
-      result="{\"content\":[{\"type\":\"text\",\"text\":\"$text\"}]}";;
-    *'"method":"server/discover"'*)
-      printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}\n' "$id"
-      continue;;
-    *) continue;;
-  esac
-  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
-done
-"#;
+      result="{\"content\":[{\"type\":\"text\",\"text\":\"$text\"}]}";;"#;
 
-#[cfg(unix)]
 #[tokio::test]
 async fn what_a_tool_asks_in_the_middle_of_a_call_is_put_to_people() {
     let scene = Scene::new("replies: [{calls: [{tool: book}]}, {text: '{{results.book}}'}]");
     let script = scene.path("seats.sh");
-    std::fs::write(&script, SEATS).unwrap();
+    std::fs::write(&script, shell_server(":", SEATS)).unwrap();
     let seats = format!(
         "---
 name: seller

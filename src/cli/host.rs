@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use relight::agent::models::{ModelsConfig, OpenAiConfig, Registry, SecretString};
-use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Pinned};
+use relight::agent::{AGENT_FUNCTION, AgentLoop, Definition, Models, NO_MODEL, Pinned};
 use relight::config::{self, Environment, Settings};
 use relight::durable::Runtime;
 use relight::journal::Store;
@@ -59,6 +59,20 @@ pub(super) fn models(settings: &Settings) -> Arc<Registry> {
         settings.openai.api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned()));
     let (script_dir, pace) = (PathBuf::new(), settings.pace);
     Arc::new(Registry::new(ModelsConfig { openai, script_dir, pace }))
+}
+
+/// Why an agent cannot be run, where none of its models can be used.
+pub(super) fn unusable(agent: &Definition, settings: &Settings) -> Option<String> {
+    let models = models(settings);
+    let mut wrong = Vec::new();
+    for name in agent.models() {
+        match models.open(name) {
+            Ok(_) => return None,
+            Err(failure) => wrong.push(format!("{name}: {failure}")),
+        }
+    }
+    let why = if wrong.is_empty() { NO_MODEL.to_owned() } else { wrong.join("; ") };
+    Some(format!("{} cannot be run: {why}", agent.name()))
 }
 
 /// What the `${VAR}`s of agents and servers stand for.

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use relight::agent::{Definition, Models, NO_MODEL, Schema};
+use relight::agent::Schema;
 use relight::config::{self, Environment, Setting, Settings, Source};
 use relight::journal::{End, Payload, Status, Store, TaskId};
 use serde_json::{Map, Value};
 
 use super::asking::{Asker, is_terminal};
 use super::follow::{Follower, Tells};
-use super::host::{Host, Runs, models, pin};
+use super::host::{Host, Runs, pin, unusable};
 use super::screen::{Screen, bold, dim};
 use super::{Error, Interrupts, find_task};
 
@@ -40,7 +40,10 @@ pub(super) async fn run(
     let new = match &args.agent {
         Some(name) => {
             let agent = config::load_agent(settings, name)?;
-            has_model(&agent, settings)?;
+            // Before there is a task that would fail.
+            if let Some(why) = unusable(&agent, settings) {
+                return Err(Error::Usage(why));
+            }
             let arguments = arguments(&args, agent.input_schema())?;
             let mut start = pin(agent, settings)?.start(arguments);
             start.ttl_ms = Some(settings.ttl_ms);
@@ -72,20 +75,6 @@ pub(super) async fn run(
         },
     }
     result
-}
-
-/// Refuses an agent none of whose models can be used, before there is a task that would fail.
-fn has_model(agent: &Definition, settings: &Settings) -> Result<(), Error> {
-    let models = models(settings);
-    let mut wrong = Vec::new();
-    for name in agent.models() {
-        match models.open(name) {
-            Ok(_) => return Ok(()),
-            Err(failure) => wrong.push(format!("{name}: {failure}")),
-        }
-    }
-    let why = if wrong.is_empty() { NO_MODEL.to_owned() } else { wrong.join("; ") };
-    Err(Error::Usage(format!("{} cannot be run: {why}", agent.name())))
 }
 
 async fn adopt(host: &Host, prefix: &str) -> Result<TaskId, Error> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use relight::agent::{NO_MODEL, Pinned};
+use relight::agent::Pinned;
 use relight::config::{self, AuthFiles, AuthFlags, Changed, Environment, Settings};
 use relight::durable::SystemClock;
 use relight::journal::Payload;
@@ -17,7 +17,7 @@ use relight::mcp::server::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::host::{Host, Runs, pin};
+use super::host::{Host, Runs, pin, unusable};
 use super::named::Named;
 use super::screen::Screen;
 use super::{Error, interrupted};
@@ -108,8 +108,8 @@ pub(super) async fn serve(
         }
     };
     let agents = config::load_agents(settings)?;
-    for agent in agents.iter().filter(|agent| agent.models().is_empty()) {
-        warn!(agent = agent.name(), "calls will fail: {NO_MODEL}");
+    for why in agents.iter().filter_map(|agent| unusable(agent, settings)) {
+        warn!("calls will fail: {why}");
     }
     let tools = agents
         .into_iter()

@@ -1,11 +1,10 @@
 //! `relight validate`: checks what is written before anything runs.
 
-use relight::agent::{Definition, NO_MODEL};
 use relight::config::{self, Settings};
 use relight::mcp::server::check;
 
 use super::Error;
-use super::host::pin;
+use super::host::{pin, unusable};
 use super::screen::{Screen, dim};
 use super::serve::served;
 
@@ -29,12 +28,12 @@ pub(super) fn validate(settings: &Settings, screen: &Screen) -> Result<(), Error
         };
         screen.line(format!("{}  {}", agent.name(), dim(format!("{model}{tools}"))));
     }
-    let idle: Vec<_> =
-        agents.iter().filter(|agent| agent.models().is_empty()).map(Definition::name).collect();
-    if idle.is_empty() {
+    let wrong: Vec<_> = agents.iter().filter_map(|agent| unusable(agent, settings)).collect();
+    if wrong.is_empty() {
         screen.note("All is well.");
-    } else {
-        screen.note(format!("warning: {} cannot be run: {NO_MODEL}", idle.join(", ")));
+    }
+    for why in wrong {
+        screen.note(format!("warning: {why}"));
     }
     Ok(())
 }

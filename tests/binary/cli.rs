@@ -134,6 +134,9 @@ async fn an_agent_whose_script_cannot_be_used_is_not_begun() {
     run().await.refused(2, &["order cannot be run: script:", "line 2: unknown key `txt`"]);
     std::fs::remove_file(home.path("order.script.yaml")).unwrap();
     run().await.refused(2, &["order cannot be run: script:", "the script cannot be read: No such"]);
+    let checked = home.run(&["validate"]).await;
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(checked.stderr.starts_with("warning: order cannot be run: script:"), "{checked:?}");
     assert!(!home.path("journal.db").exists(), "a journal was made");
 }
 

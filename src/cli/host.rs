@@ -34,7 +34,16 @@ impl Host {
         environment: &Environment,
         runs: Runs,
     ) -> Result<Self, Error> {
-        let store = open(settings)?;
+        Self::over(open(settings)?, settings, environment, runs).await
+    }
+
+    /// As [`Host::start`], over a journal that is open.
+    pub(super) async fn over(
+        store: Arc<dyn Store>,
+        settings: &Settings,
+        environment: &Environment,
+        runs: Runs,
+    ) -> Result<Self, Error> {
         let downstream = Arc::new(Downstream::new(variables(environment)));
         let agents = AgentLoop::new(models(settings), Arc::clone(&downstream) as _)
             .with_variables(variables(environment));

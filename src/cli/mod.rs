@@ -165,7 +165,8 @@ async fn dispatch(cli: Cli, environment: &Environment, screen: &Screen) -> Resul
         Command::Serve(args) => serve::serve(args, &settings()?, environment, screen).await,
         Command::Run(args) => run::run(args, &settings()?, environment, screen).await,
         Command::Tasks(command) => {
-            tasks::tasks(command, &settings()?, cli.flags.model.as_deref(), screen).await
+            tasks::tasks(command, &settings()?, environment, cli.flags.model.as_deref(), screen)
+                .await
         }
         Command::Export(args) => export::export(&args, &settings()?, screen).await,
         Command::Replay(args) => {

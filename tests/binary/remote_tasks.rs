@@ -251,6 +251,21 @@ async fn a_cancel_after_a_kill_reaches_a_task_whose_question_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_cancel_from_a_shell_reaches_the_task_where_no_relight_runs() {
+    let place = Place::http("slow_compute", &long());
+    let mut server = place.home.serve_raw();
+    let handle = ask(&mut server).await;
+    place.until_followed(&handle).await;
+    place.until_job(Status::Working).await;
+    assert_eq!(server.leave().await, Some(0));
+    let ran = place.home.run(&["tasks", "cancel", &handle]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("may have taken effect before that: turn-1/tool-1"), "{ran:?}");
+    place.until_job(Status::Cancelled).await;
+    place.called_once().await;
+}
+
+#[tokio::test]
 async fn a_task_that_its_server_has_lost_is_in_doubt() {
     let place = Place::stdio("slow_compute", &two_seconds());
     let mut server = place.home.serve_raw();

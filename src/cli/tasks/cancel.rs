@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use relight::durable::Runtime;
+use relight::config::{Environment, Settings};
 use relight::journal::{End, Sent, Status, Store};
 
+use super::super::host::{Host, Runs};
 use super::super::screen::Screen;
 use super::super::{Error, find_task};
 use super::end_json;
@@ -21,20 +22,23 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-/// Asks the task to stop, and waits until it has. A task that nobody runs is ended here.
+/// Asks the task to stop, and waits until it has. A task that nobody runs is ended here, and so is what
+/// it has left running at tool servers and models.
 pub(super) async fn cancel(
     args: &Args,
     store: &Arc<dyn Store>,
+    settings: &Settings,
+    environment: &Environment,
     screen: &Screen,
 ) -> Result<(), Error> {
     let task = find_task(store.as_ref(), &args.task).await?;
-    let runtime = Runtime::builder(Arc::clone(store)).only_own().start().await?;
-    let sent = runtime.cancel(task, args.reason.clone()).await;
+    let host = Host::over(Arc::clone(store), settings, environment, Runs::Own).await?;
+    let sent = host.runtime.cancel(task, args.reason.clone()).await;
     let ended = match sent {
-        Ok(sent) => runtime.wait(task).await.map(|end| (sent, end)),
+        Ok(sent) => host.runtime.wait(task).await.map(|end| (sent, end)),
         Err(error) => Err(error),
     };
-    runtime.shutdown().await;
+    host.stop().await;
     let (sent, end) = ended?;
     if args.json {
         screen.line(end_json(task, &end));

@@ -11,7 +11,7 @@ mod tree;
 mod watch;
 
 use clap::Subcommand;
-use relight::config::Settings;
+use relight::config::{Environment, Settings};
 use relight::journal::{End, Status, Task, TaskId};
 use serde_json::{Value, json};
 
@@ -39,6 +39,7 @@ pub(super) enum Command {
 pub(super) async fn tasks(
     command: Command,
     settings: &Settings,
+    environment: &Environment,
     model: Option<&str>,
     screen: &Screen,
 ) -> Result<(), Error> {
@@ -48,7 +49,7 @@ pub(super) async fn tasks(
         Command::Show(args) => show::show(&args, store.as_ref(), settings, screen).await,
         Command::Watch(args) => watch::watch(&args, store.as_ref(), settings, screen).await,
         Command::Answer(args) => answer::answer(&args, store.as_ref(), screen).await,
-        Command::Cancel(args) => cancel::cancel(&args, &store, screen).await,
+        Command::Cancel(args) => cancel::cancel(&args, &store, settings, environment, screen).await,
         Command::Fork(args) => fork::fork(&args, &store, settings, model, screen).await,
         Command::Resume(args) => resume::resume(&args, &store, screen).await,
     };

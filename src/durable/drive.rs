@@ -18,8 +18,8 @@ use super::shared::Shared;
 use super::step::bounded;
 use super::{Context, Cursor, deadline, past};
 use crate::journal::{
-    Deadline, Error, Event, Failure, FailureKind, Lease, Payload, Record, Result, Signal, StepKind,
-    Wake,
+    Deadline, Error, Event, Failure, FailureKind, Lease, Payload, Record, Result, Sent, Signal,
+    StepKind, Wake,
 };
 use crate::limits;
 
@@ -318,8 +318,10 @@ async fn release(live: &Arc<Live>, wake: Wake, seen: u64) -> Result<()> {
     live.shared.store.release(&live.lease, wake, seen).await
 }
 
-/// Passes a cancel, or the parent's own end, on to the children that still run.
+/// Passes a cancel, or the parent's own end, on to the children that still run. Those that nobody runs
+/// end here, too: this process may be gone before another one looks for what is due.
 async fn cancel_children(live: &Arc<Live>) -> Result<()> {
+    let shared = &live.shared;
     let children: Vec<_> = live.cursor(|cursor| {
         let steps = cursor.history().steps();
         let open =
@@ -332,8 +334,15 @@ async fn cancel_children(live: &Arc<Live>) -> Result<()> {
     }
     for child in children {
         let reason = Some("the task that started it has ended".to_owned());
-        let now_ms = live.shared.clock.now_ms();
-        match live.shared.store.signal(child, Signal::Cancel { reason }, now_ms).await {
+        let now_ms = shared.clock.now_ms();
+        match shared.store.signal(child, Signal::Cancel { reason }, now_ms).await {
+            Ok(Sent::Delivered) => match shared.store.task(child).await? {
+                Some(child) if shared.functions.contains_key(&child.function) => {
+                    shared.take_up_if_idle(&child).await?;
+                }
+                // One that only others can run is theirs to end.
+                _ => {}
+            },
             // A crash between the parent's step and the child's creation leaves none to cancel.
             Ok(_) | Err(Error::UnknownTask { .. }) => {}
             Err(error) => return Err(error),

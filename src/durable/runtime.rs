@@ -238,15 +238,10 @@ impl Runtime {
         let shared = &self.shared;
         let now_ms = shared.clock.now_ms();
         let sent = shared.store.signal(task, Signal::Cancel { reason }, now_ms).await?;
-        // A lease of this process is left as it is: its driver hears of the signal by itself.
-        let known = shared.store.task(task).await?;
-        let ours = known.is_some_and(|task| task.runner == Some(shared.runner));
-        if sent == Sent::Delivered && !ours {
-            // A claim makes a runner known again, and would hide that it had lost its leases.
-            shared.renew_if_overdue().await?;
-            if let Some(lease) = shared.store.claim_one(shared.runner, task, now_ms).await? {
-                shared.drive(lease);
-            }
+        if sent == Sent::Delivered
+            && let Some(task) = shared.store.task(task).await?
+        {
+            shared.take_up_if_idle(&task).await?;
         }
         Ok(sent)
     }

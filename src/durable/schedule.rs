@@ -10,7 +10,7 @@ use tracing::warn;
 use super::drive;
 use super::live::Halt;
 use super::shared::Shared;
-use crate::journal::{Error, Lease, Renewal, Result, TaskId};
+use crate::journal::{Error, Lease, Renewal, Result, Task, TaskId};
 use crate::limits;
 
 impl Shared {
@@ -158,6 +158,21 @@ impl Shared {
             shared.own.let_go(lease.task);
             shared.look.notify_one();
         });
+    }
+
+    /// Takes up a task that nobody runs, due or not.
+    pub(super) async fn take_up_if_idle(self: &Arc<Self>, task: &Task) -> Result<()> {
+        // A lease of this process is left as it is: its driver hears of signals by itself.
+        if task.runner == Some(self.runner) {
+            return Ok(());
+        }
+        // A claim makes a runner known again, and would hide that it had lost its leases.
+        self.renew_if_overdue().await?;
+        if let Some(lease) = self.store.claim_one(self.runner, task.id, self.clock.now_ms()).await?
+        {
+            self.drive(lease);
+        }
+        Ok(())
     }
 
     async fn claim_own(self: &Arc<Self>, own: Vec<TaskId>, now_ms: i64) -> Result<Option<i64>> {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use relight::journal::{Event, Store};
+use relight::journal::{Event, Status, Store};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -286,6 +286,47 @@ async fn children_stand_below_the_task_that_started_them() {
     assert!(shown.contains("\n│  └─ clerk  "), "{shown}");
     let shown = home.run(&["tasks", "show", id, "--json"]).await.json();
     assert_eq!(shown["children"][1]["children"][0]["name"], "clerk");
+}
+
+#[tokio::test]
+async fn a_cancel_ends_a_whole_tree_that_nobody_runs() {
+    let home = Home::empty();
+    let nap = "{calls: [{tool: sleep, arguments: {duration: 21d}}]}";
+    for (name, more, calls) in [
+        (
+            "lead",
+            "tools: []\nagents: [reader]\n",
+            "{calls: [{tool: reader, arguments: {task: x}}]}",
+        ),
+        (
+            "reader",
+            "tools: []\nagents: [clerk]\n",
+            "{calls: [{tool: clerk, arguments: {task: x}}]}",
+        ),
+        ("clerk", "tools: [sleep]\n", nap),
+    ] {
+        let text = format!(
+            "---\nname: {name}\ndescription: d\nmodel: script:{name}.yaml\n{more}---\nGo.\n"
+        );
+        home.write(&format!("prompts/{name}.md"), &text);
+        home.write(&format!("{name}.yaml"), &format!("replies: [{calls}]"));
+    }
+    let journal = home.journal();
+    let mut child = home.command(&["run", "lead", "go"]).spawn().unwrap();
+    until("the clerk's sleep", async || {
+        let all = tasks(&journal).await;
+        let Some(clerk) = all.iter().find(|task| task.name == "clerk") else { return false };
+        let records = journal.history(clerk.id, 0).await.unwrap();
+        records.iter().any(|record| record.event.step() == Some("turn-1/tool-1"))
+    })
+    .await;
+    child.kill().await.unwrap();
+    child.wait().await.unwrap();
+    let lead = tasks(&journal).await.into_iter().find(|task| task.name == "lead").unwrap();
+    let cancel = home.run(&["tasks", "cancel", &lead.id.to_string()]).await;
+    assert_eq!(cancel.code, 0, "{cancel:?}");
+    let ends: Vec<_> = tasks(&journal).await.iter().map(|task| task.status).collect();
+    assert_eq!(ends, [Status::Cancelled; 3]);
 }
 
 #[tokio::test]

@@ -217,6 +217,7 @@ async fn without_leave_there_is_no_such_tool() {
 fn what_is_wrong_with_the_rules_is_said_with_its_line() {
     for (front_matter, words) in [
         ("tools: [http_request]", "4: http_request needs to know where it may go"),
+        ("tools: []\nhttp: {hosts: [x.org]}", "5: \"http\" says where http_request may go"),
         ("http: {}", "\"http\" has no \"hosts\""),
         ("http: {hosts: ['https://x.org']}", "\"http.hosts\" must be a host such as"),
         ("http: {hosts: [x.org], methods: [get]}", "did you mean \"GET\"?"),

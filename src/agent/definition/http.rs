@@ -180,16 +180,22 @@ pub(super) fn http(fields: &Fields<'_>, problems: &mut Problems) -> Option<HttpR
     })
 }
 
-/// Complains where the tool is wanted and nothing says what it may do.
-pub(super) fn needed(http: Option<&HttpRules>, tools: Option<&[Mention]>, problems: &mut Problems) {
+/// Complains where the tool is wanted and nothing says what it may do, and the other way round.
+pub(super) fn check(fields: &Fields<'_>, tools: Option<&[Mention]>, problems: &mut Problems) {
     let tool = ToolPattern::one(BUILT_IN, BuiltIn::HttpRequest.name());
-    let mention = tools.into_iter().flatten().find(|mention| mention.pattern == tool);
-    if let (None, Some(Mention { line, .. })) = (http, mention) {
-        problems.at(
+    let all = ToolPattern::all_of(BUILT_IN);
+    let mentions = |pattern| tools.into_iter().flatten().find(|mention| mention.pattern == pattern);
+    match (fields.get("http"), mentions(tool)) {
+        (None, Some(Mention { line, .. })) => problems.at(
             *line,
             "http_request needs to know where it may go; add it to the front matter, such as: \
              http: {hosts: [api.example.com]}",
-        );
+        ),
+        (Some(http), None) if tools.is_some() && mentions(all).is_none() => problems.at(
+            http.line,
+            "\"http\" says where http_request may go, and \"tools\" leaves that out; add it there",
+        ),
+        _ => {}
     }
 }
 

@@ -72,7 +72,7 @@ fn read(text: &str, project: &Servers, problems: &mut Problems) -> Option<Defini
         fields.whole("contextTokens", limits::CONTEXT_TOKENS_MIN..=u64::MAX, problems);
     let retry = retry(&fields, problems);
     let http = http::http(&fields, problems);
-    http::needed(http.as_ref(), tools.as_deref(), problems);
+    http::check(&fields, tools.as_deref(), problems);
     let input_schema = schema::input(&fields, problems);
     let output_schema = schema::output(&fields, problems);
     if parts.prompt.is_empty() {

@@ -276,11 +276,11 @@ impl Bench {
         let read_more = (call.name == *name && self.long.is_offered()).then_some(read_more);
         let Some(offered) = self.tools.get(&call.name).or(read_more) else {
             let names: Vec<_> = self.tools.keys().map(String::as_str).collect();
-            return Err(format!(
-                "There is no tool {:?}. The tools are: {}.",
-                call.name,
-                names.join(", ")
-            ));
+            let known = match names.is_empty() {
+                true => "There are none.".to_owned(),
+                false => format!("The tools are: {}.", names.join(", ")),
+            };
+            return Err(format!("There is no tool {:?}. {known}", call.name));
         };
         match offered.read(&call.arguments) {
             Ok(arguments) => Ok((offered, arguments)),

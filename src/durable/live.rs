@@ -16,7 +16,9 @@ use tracing::warn;
 
 use super::shared::Shared;
 use super::{Answer, Ask, Cursor, Decision, Mismatch};
-use crate::journal::{Deadline, Error, Event, Failure, Lease, Payload, Record, Signal, Task};
+use crate::journal::{
+    Deadline, Error, Event, Failure, Lease, Payload, Record, Signal, Task, joined,
+};
 use crate::limits;
 
 /// Why a task cannot go on in this process now.
@@ -235,11 +237,7 @@ impl Live {
     /// any more, and whoever sends holds back all others.
     pub(super) async fn try_commit(self: &Arc<Self>) -> Result<(), Error> {
         let live = Arc::clone(self);
-        match tokio::spawn(async move { live.send().await }).await {
-            Ok(sent) => sent,
-            Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
-            Err(_) => Err(Error::Closed),
-        }
+        joined(tokio::spawn(async move { live.send().await }).await)
     }
 
     async fn send(&self) -> Result<(), Error> {

@@ -2,10 +2,22 @@
 
 use std::path::PathBuf;
 
+use tokio::task::JoinError;
+
 use super::{IllegalEvent, TaskId};
 
 /// A result of this room.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What came of work that was done in a task of its own: a panic of it goes on here, and one that was
+/// dropped means that the process is about to stop.
+pub(crate) fn joined<T>(joined: Result<Result<T>, JoinError>) -> Result<T> {
+    match joined {
+        Ok(done) => done,
+        Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
+        Err(_) => Err(Error::Closed),
+    }
+}
 
 /// Why the journal did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -18,6 +18,7 @@ pub mod sqlite;
 mod store;
 
 pub use deadline::Deadline;
+pub(crate) use error::joined;
 pub use error::{Error, Result};
 pub use event::{Effect, End, Event, Failure, FailureKind, Record, StepKind};
 pub use history::{History, IllegalEvent, Step, StepState};

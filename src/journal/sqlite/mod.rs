@@ -42,7 +42,7 @@ use self::readers::Readers;
 use self::writer::Writer;
 use super::{
     Created, End, Error, Filter, Lease, NewTask, Record, Renewal, Result, RunnerId, Sent, Signal,
-    Store, Task, TaskId, Wake,
+    Store, Task, TaskId, Wake, joined,
 };
 use crate::limits;
 
@@ -101,11 +101,7 @@ async fn encode<T: Send + 'static>(
     if payload_bytes <= limits::PACK_ASIDE_BYTES {
         return work();
     }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
-        Err(_) => Err(Error::Closed),
-    }
+    joined(tokio::task::spawn_blocking(work).await)
 }
 
 #[async_trait]

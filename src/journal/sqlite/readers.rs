@@ -14,7 +14,7 @@ use tokio::task::{spawn, spawn_blocking};
 
 use super::fault::Fault;
 use super::schema::open_reader;
-use crate::journal::{Error, Result};
+use crate::journal::{Error, Result, joined};
 use crate::limits;
 
 pub(super) struct Readers {
@@ -43,9 +43,9 @@ impl Readers {
                 answer.map_err(|fault| fault.into_error("read", &readers.path))
             })
         };
-        let done = match Arc::clone(&self.room).try_acquire_owned() {
-            Ok(place) => run(place).await,
-            Err(TryAcquireError::Closed) => return Err(Error::Closed),
+        match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(place) => joined(run(place).await),
+            Err(TryAcquireError::Closed) => Err(Error::Closed),
             Err(TryAcquireError::NoPermits) => {
                 // A place goes to who has waited longest. This waits in a task of its own, because a
                 // caller may hold on to this future without polling it any more: the place would be
@@ -53,18 +53,10 @@ impl Readers {
                 let room = Arc::clone(&self.room);
                 let turn = spawn(async move {
                     let place = room.acquire_owned().await.map_err(|_| Error::Closed)?;
-                    Ok(run(place).await)
+                    joined(run(place).await)
                 });
-                match turn.await {
-                    Ok(done) => done?,
-                    Err(stopped) => Err(stopped),
-                }
+                joined(turn.await)
             }
-        };
-        match done {
-            Ok(answer) => answer,
-            Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
-            Err(_) => Err(Error::Closed),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::mcp::server::experimental::wire;
 use crate::mcp::server::{listen, malformed};
 
 /// The header that names a request's session.
-const SESSION: &str = "mcp-session-id";
+pub(super) const SESSION: &str = "mcp-session-id";
 
 /// The header that names what a request is about.
 const NAME: &str = "mcp-name";

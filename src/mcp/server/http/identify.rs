@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::body::SESSION;
 use super::pace::Pace;
 use super::sessions::Sessions;
 use crate::mcp::server::Owner;
@@ -52,7 +53,7 @@ pub(super) async fn resource_metadata(
 pub(super) struct Identification {
     pub(super) identify: Option<Arc<dyn Identify>>,
     pub(super) sessions: Arc<Sessions>,
-    pub(super) pace: Option<Arc<Pace>>,
+    pub(super) pace: Option<Pace>,
     pub(super) live_tasks: Option<LiveTasks>,
 }
 
@@ -76,7 +77,7 @@ pub(super) async fn identify<R: Future<Output = Response>>(
         let header = [(header::RETRY_AFTER, seconds.to_string())];
         return (StatusCode::TOO_MANY_REQUESTS, header, told).into_response();
     }
-    let session = head.headers.get("mcp-session-id").and_then(|id| id.to_str().ok());
+    let session = head.headers.get(SESSION).and_then(|id| id.to_str().ok());
     // rmcp answers for an id that nobody knows, but takes the end of such a session for done.
     let may_be_unknown = head.method != Method::DELETE;
     if session.is_some_and(|id| !sessions.is_owned_by(id, &owner).unwrap_or(may_be_unknown)) {

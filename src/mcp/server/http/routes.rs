@@ -55,23 +55,20 @@ pub(super) fn routes(
     let identification = Identification {
         identify: who,
         sessions: Arc::clone(&sessions),
-        pace: requests_per_second.map(|rate| Arc::new(Pace::new(rate))),
+        pace: requests_per_second.map(Pace::new),
         live_tasks: live_tasks.map(|max| LiveTasks(max.get())),
     };
     let readiness = Readiness::new(server.inner.runtime.clone(), stopping.clone());
     let (server, stop) = (server.clone(), stopping.stop.clone());
-    let mcp = StreamableHttpService::new(
-        move || Ok(server.session(stop.clone())),
-        Arc::clone(&sessions),
-        config,
-    );
+    let mcp =
+        StreamableHttpService::new(move || Ok(server.session(stop.clone())), sessions, config);
     // One handler and not a layer each: a layer boxes every request's future and clones what is below.
-    let way = Arc::new(Way { stopping: stopping.clone(), identification, sessions, mcp });
+    let way = Arc::new(Way { stopping: stopping.clone(), identification, mcp });
     let mcp = any(move |request: Request| {
         let way = Arc::clone(&way);
         async move {
             let handle = |request| way.handle(request);
-            let read = |request| body::whole(&way.sessions, request, handle);
+            let read = |request| body::whole(&way.identification.sessions, request, handle);
             let known = |request| identify(&way.identification, request, read);
             gate(&way.stopping, request, known).await
         }
@@ -89,7 +86,6 @@ pub(super) fn routes(
 struct Way {
     stopping: Stopping,
     identification: Identification,
-    sessions: Arc<Sessions>,
     mcp: StreamableHttpService<Session, Sessions>,
 }
 

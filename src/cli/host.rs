@@ -70,18 +70,21 @@ pub(super) fn models(settings: &Settings) -> Arc<Registry> {
     Arc::new(Registry::new(ModelsConfig { openai, script_dir, pace }))
 }
 
-/// Why an agent cannot be run, where none of its models can be used.
-pub(super) fn unusable(agent: &Definition, settings: &Settings) -> Option<String> {
+/// Why agents cannot be run: those none of whose models can be used.
+pub(super) fn unusable(agents: &[Definition], settings: &Settings) -> Vec<String> {
     let models = models(settings);
-    let mut wrong = Vec::new();
-    for name in agent.models() {
-        match models.open(name) {
-            Ok(_) => return None,
-            Err(failure) => wrong.push(format!("{name}: {failure}")),
+    let why = |agent: &Definition| {
+        let mut wrong = Vec::new();
+        for name in agent.models() {
+            match models.open(name) {
+                Ok(_) => return None,
+                Err(failure) => wrong.push(format!("{name}: {failure}")),
+            }
         }
-    }
-    let why = if wrong.is_empty() { NO_MODEL.to_owned() } else { wrong.join("; ") };
-    Some(format!("{} cannot be run: {why}", agent.name()))
+        let why = if wrong.is_empty() { NO_MODEL.to_owned() } else { wrong.join("; ") };
+        Some(format!("{} cannot be run: {why}", agent.name()))
+    };
+    agents.iter().filter_map(why).collect()
 }
 
 /// What the `${VAR}`s of agents and servers stand for.

@@ -41,7 +41,7 @@ pub(super) async fn run(
         Some(name) => {
             let agent = config::load_agent(settings, name)?;
             // Before there is a task that would fail.
-            if let Some(why) = unusable(&agent, settings) {
+            if let Some(why) = unusable(std::slice::from_ref(&agent), settings).pop() {
                 return Err(Error::Usage(why));
             }
             let arguments = arguments(&args, agent.input_schema())?;

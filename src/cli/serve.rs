@@ -108,7 +108,7 @@ pub(super) async fn serve(
         }
     };
     let agents = config::load_agents(settings)?;
-    for why in agents.iter().filter_map(|agent| unusable(agent, settings)) {
+    for why in unusable(&agents, settings) {
         warn!("calls will fail: {why}");
     }
     let tools = agents

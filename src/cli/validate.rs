@@ -28,7 +28,7 @@ pub(super) fn validate(settings: &Settings, screen: &Screen) -> Result<(), Error
         };
         screen.line(format!("{}  {}", agent.name(), dim(format!("{model}{tools}"))));
     }
-    let wrong: Vec<_> = agents.iter().filter_map(|agent| unusable(agent, settings)).collect();
+    let wrong = unusable(&agents, settings);
     if wrong.is_empty() {
         screen.note("All is well.");
     }

@@ -42,6 +42,14 @@ pub const WRITE_QUEUE: usize = 1024;
 /// How many waiting writes share one transaction. Larger groups only add latency to the first in it.
 pub const GROUP_COMMIT_MAX: usize = 256;
 
+/// Where a commit takes longer than this on the average, none runs on a thread that serves other tasks
+/// too. To hand one to the journal's own thread and back takes some 80 µs (measured), so this is where
+/// that does not count any more.
+pub const COMMIT_ASIDE_US: u64 = 1_000;
+
+/// Nor does one with payloads beyond this many bytes: to write them takes as long as a quick sync.
+pub const COMMIT_ASIDE_BYTES: usize = 64 * 1024;
+
 /// How long a write waits for another process to end its own. Theirs take milliseconds: waiting
 /// longer than this means that a process hangs with the journal locked.
 pub const JOURNAL_BUSY_MS: u64 = 5_000;

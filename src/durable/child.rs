@@ -159,6 +159,7 @@ impl Context {
             past: Vec::new(),
             deadline: deadlines.min_by_key(|deadline| deadline.at_ms),
             created_at_ms: now_ms,
+            runner: None,
         })
     }
 
@@ -201,8 +202,7 @@ impl Context {
         let _running = self.live.running();
         let shared = &self.live.shared;
         if let Some(child) = to_create.clone() {
-            shared.store.create(child).await?;
-            shared.adopt(id);
+            shared.begin(child).await?;
             *to_create = None;
         }
         if let Some(end) = shared.store.end(id).await? {

@@ -19,7 +19,7 @@ use super::step::bounded;
 use super::{Context, Cursor, deadline, past};
 use crate::journal::{
     Deadline, Error, Event, Failure, FailureKind, Lease, Payload, Record, Result, Sent, Signal,
-    StepKind, Wake,
+    StepKind, Task, Wake,
 };
 use crate::limits;
 
@@ -41,11 +41,17 @@ enum Outcome {
     Stopping,
 }
 
+/// What the journal has of a task that was created a moment ago, under the lease that is driven now.
+pub(super) struct New {
+    pub(super) task: Task,
+    pub(super) records: Vec<Record>,
+}
+
 /// Drives a task. On return this process has nothing more to do with it, and the lease is freed or
 /// lost.
-pub(super) async fn drive(shared: Arc<Shared>, lease: Lease) {
+pub(super) async fn drive(shared: Arc<Shared>, lease: Lease, new: Option<New>) {
     let task = lease.task;
-    let result = match take_up(&shared, lease).await {
+    let result = match take_up(&shared, lease, new).await {
         Ok(TakenUp::Live(live)) => {
             shared.insert(Arc::clone(&live));
             let result = run(&live).await;
@@ -89,10 +95,15 @@ enum TakenUp {
     Damaged { seq: u64, failure: Failure },
 }
 
-async fn take_up(shared: &Arc<Shared>, lease: Lease) -> Result<TakenUp> {
+async fn take_up(shared: &Arc<Shared>, lease: Lease, new: Option<New>) -> Result<TakenUp> {
     let id = lease.task;
-    let task = shared.store.task(id).await?.ok_or(Error::UnknownTask { task: id })?;
-    let records = shared.store.history(id, 0).await;
+    let (task, records) = match new {
+        Some(New { task, records }) => (task, Ok(records)),
+        None => {
+            let task = shared.store.task(id).await?.ok_or(Error::UnknownTask { task: id })?;
+            (task, shared.store.history(id, 0).await)
+        }
+    };
     let damaged = |failure: String| {
         let message = format!("{failure}; the history is kept as it is");
         Ok(TakenUp::Damaged { seq: task.events, failure: Failure::is_final(message) })

@@ -1,7 +1,7 @@
 //! How code resumes: replay, steps, retries, timers, leases, and the runtime that owns live tasks.
 //!
 //! ```text
-//!  Runtime ── claims a lease ──> drive ── polls ──> your async fn
+//!  Runtime ── takes a lease ──> drive ── polls ──> your async fn
 //!                                  │                    │ every step
 //!                                  │                 Context ── asks ──> Cursor (sans-IO)
 //!                                  │                    │                 recorded? in doubt? run?
@@ -16,6 +16,7 @@
 mod account;
 mod ask;
 mod asking;
+mod begin;
 mod child;
 mod clock;
 mod context;

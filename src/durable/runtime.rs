@@ -14,7 +14,7 @@ use super::function::function;
 use super::shared::Shared;
 use super::{Clock, Context, Entropy, Fork, Function, StandIn, SystemClock, TimeLimit};
 use crate::journal::{
-    Created, End, Error, Failure, NewTask, Payload, Result, Sent, Signal, Store, Task, TaskId,
+    End, Error, Failure, NewTask, Payload, Result, Sent, Signal, Store, Task, TaskId,
 };
 use crate::limits;
 
@@ -217,12 +217,9 @@ impl Runtime {
             deadline: time_limit.map(|limit| limit.from(now_ms)),
             past,
             created_at_ms: now_ms,
+            runner: None,
         };
-        let looks = Task::created(&task);
-        let created = shared.store.create(task).await?;
-        let id = created.id();
-        shared.adopt(id);
-        Ok((id, matches!(created, Created::New(_)).then_some(looks)))
+        shared.begin(task).await
     }
 
     /// Takes a task among those that a runtime of [its own tasks only](Builder::only_own) runs.

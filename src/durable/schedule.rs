@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::drive;
+use super::drive::{self, New};
 use super::live::Halt;
 use super::shared::Shared;
 use crate::journal::{Error, Lease, Renewal, Result, Task, TaskId};
@@ -82,6 +82,8 @@ impl Shared {
         // Said once, and not every half second for as long as it lasts.
         let mut told = false;
         while !self.stop.is_cancelled() {
+            // What has changed is most often the end of a call, whose answer is on its way.
+            tokio::task::yield_now().await;
             changes.mark_unchanged();
             let next_due_ms = match self.look().await {
                 Ok(next_due_ms) => {
@@ -122,7 +124,8 @@ impl Shared {
                     .send_if_modified(|known| count > std::mem::replace(known, count.max(*known)));
             }
         }
-        let places = limits::LIVE_TASKS.saturating_sub(self.drivers.len());
+        let taken = self.drivers.len() + self.beginning.load(Ordering::Relaxed);
+        let places = limits::LIVE_TASKS.saturating_sub(taken);
         if places == 0 {
             return Ok(None);
         }
@@ -138,7 +141,7 @@ impl Shared {
                     return Ok(next_due_ms);
                 }
                 for lease in self.store.claim(self.runner, &self.names, now_ms, places).await? {
-                    self.drive(lease);
+                    self.drive(lease, None);
                 }
                 self.note_claim();
                 self.store.next_due(&self.names).await
@@ -147,17 +150,20 @@ impl Shared {
         }
     }
 
-    /// Drives a task on the side. Every lease comes here at once: one that is dropped is held by
-    /// this process and run by nobody.
-    pub(super) fn drive(self: &Arc<Self>, lease: Lease) {
+    /// Drives a task on the side; a new one may come with what is in the journal of it. Every lease
+    /// comes here at once: one that is dropped is held by this process and run by nobody.
+    pub(super) fn drive(self: &Arc<Self>, lease: Lease, new: Option<New>) {
         let shared = Arc::clone(self);
         self.own.begun(lease.task);
-        self.drivers.spawn(async move {
-            let driven = drive::drive(Arc::clone(&shared), lease);
+        let driver = async move {
+            // The answer to who has created it goes first.
+            tokio::task::yield_now().await;
+            let driven = drive::drive(Arc::clone(&shared), lease, new);
             shared.give_up.run_until_cancelled(driven).await;
             shared.own.let_go(lease.task);
             shared.look.notify_one();
-        });
+        };
+        self.drivers.spawn_on(driver, &self.tokio);
     }
 
     /// Takes up a task that nobody runs, due or not.
@@ -170,7 +176,7 @@ impl Shared {
         self.renew_if_overdue().await?;
         if let Some(lease) = self.store.claim_one(self.runner, task.id, self.clock.now_ms()).await?
         {
-            self.drive(lease);
+            self.drive(lease, None);
         }
         Ok(())
     }
@@ -189,7 +195,7 @@ impl Shared {
                     }
                     Some(_) | None if task.runner.is_some() || task.wake_at_ms.is_some() => {
                         let lease = self.store.claim_one(self.runner, id, now_ms).await?;
-                        lease.into_iter().for_each(|lease| self.drive(lease));
+                        lease.into_iter().for_each(|lease| self.drive(lease, None));
                     }
                     _ => {}
                 },

@@ -1,10 +1,11 @@
 //! What the parts of one runtime share: its journal, clock and functions, and the tasks that it runs.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,9 @@ pub(super) struct Shared {
     pub(super) give_up: CancellationToken,
     pub(super) entropy: Entropy,
     pub(super) runner: RunnerId,
+    /// The async runtime that this one was started in. Its tasks run there, whoever starts them and
+    /// wherever.
+    pub(super) tokio: Handle,
     /// When the leases were last renewed, in Unix milliseconds.
     pub(super) renewed_at_ms: AtomicI64,
     /// When due tasks were last claimed; dead runners are found on the way.
@@ -37,6 +41,8 @@ pub(super) struct Shared {
     pub(super) names: Vec<String>,
     pub(super) live: Mutex<HashMap<TaskId, Arc<Live>>>,
     pub(super) drivers: TaskTracker,
+    /// Places that are kept for tasks that are being created.
+    pub(super) beginning: AtomicUsize,
     /// The scheduler, which may be about to take up a task.
     pub(super) scheduler: TaskTracker,
     /// Tells the scheduler that something is due, or that a place is free.
@@ -52,6 +58,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Must be called within tokio.
     pub(super) fn new(parts: Builder, runner: RunnerId) -> Self {
         let Builder { store, clock, entropy, functions, stand_in, only_own } = parts;
         let mut names: Vec<_> = functions.keys().cloned().collect();
@@ -65,12 +72,14 @@ impl Shared {
             give_up: CancellationToken::new(),
             entropy,
             runner,
+            tokio: Handle::current(),
             renewed_at_ms: AtomicI64::new(0),
             claimed_at: Mutex::default(),
             leases_in_question: AtomicBool::new(false),
             names,
             live: Mutex::default(),
             drivers: TaskTracker::new(),
+            beginning: AtomicUsize::new(0),
             scheduler: TaskTracker::new(),
             look: Notify::new(),
             own: Own::new(only_own),

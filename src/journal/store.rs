@@ -55,12 +55,37 @@ pub struct NewTask {
     pub past: Vec<Event>,
     /// Now, in Unix milliseconds.
     pub created_at_ms: i64,
+    /// Who runs it from the first moment on, under its first lease. `None` leaves it to the claims.
+    pub runner: Option<RunnerId>,
+}
+
+impl NewTask {
+    /// What its history begins with.
+    pub fn records(&self) -> Vec<Record> {
+        let created = Event::TaskCreated {
+            function: self.function.clone(),
+            name: self.name.clone(),
+            input: self.input.clone(),
+            definition: self.definition.clone(),
+            seed: self.seed,
+            parent: self.parent.clone(),
+            deadline: self.deadline.clone(),
+        };
+        let events = std::iter::once(created).chain(self.past.iter().cloned());
+        let at_ms = self.created_at_ms;
+        (0..).zip(events).map(|(seq, event)| Record { seq, at_ms, event }).collect()
+    }
+
+    /// The lease that it is created under.
+    pub fn lease(&self) -> Option<Lease> {
+        self.runner.map(|runner| Lease { task: self.id, runner, epoch: 1 })
+    }
 }
 
 /// What became of a [`NewTask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It is committed, and may be claimed by anyone.
+    /// It is committed, under the lease of the runner that was named, or for anyone to claim.
     New(TaskId),
     /// The id or the idempotency key was there already; this is its task.
     Existing(TaskId),
@@ -173,9 +198,9 @@ impl Task {
             created_at_ms: task.created_at_ms,
             updated_at_ms: task.created_at_ms,
             ttl_ms: task.ttl_ms,
-            wake_at_ms: Some(task.created_at_ms),
-            runner: None,
-            epoch: 0,
+            wake_at_ms: task.runner.is_none().then_some(task.created_at_ms),
+            runner: task.runner,
+            epoch: task.lease().map_or(0, |lease| lease.epoch),
             cancel_requested: false,
             events: task.past.len() as u64 + 1,
         }
@@ -284,7 +309,8 @@ pub async fn all_tasks(store: &dyn Store, filter: Filter) -> Result<Vec<Task>> {
 /// nothing. All times are Unix milliseconds by the caller's clock.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Commits a new task with its [`TaskCreated`](super::Event::TaskCreated) event, due at once.
+    /// Commits a new task with its [first events](NewTask::records): under its
+    /// [lease](NewTask::lease) where it names a runner, and otherwise due at once.
     ///
     /// # Errors
     /// [`KeyReused`](super::Error::KeyReused) when the idempotency key (or the id) stands for a

@@ -438,6 +438,7 @@ async fn drifted(home: &Home, task: &str) -> String {
         deadline: None,
         past: past.collect(),
         created_at_ms: 1_700_000_000_000,
+        runner: None,
     };
     journal.create(new).await.unwrap();
     journal.close().await;

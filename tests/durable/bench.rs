@@ -2,6 +2,7 @@
 //! to wait for what a journal shows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use relight::durable::{Builder, Runtime, StartTask};
 use relight::journal::{
@@ -11,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use crate::scratch::within;
+use crate::scratch::{Scratch, within};
 
 /// When tests with a clock of their own begin: Unix milliseconds.
 pub(crate) const BEGIN_MS: i64 = 1_700_000_000_000;
@@ -45,7 +46,10 @@ impl Process {
 
     /// It dies: nothing is given back, and nothing that was under way goes on.
     pub(crate) async fn kill(mut self) {
-        self.tokio.take().unwrap().shutdown_background();
+        let tokio = self.tokio.take().unwrap();
+        // Waits until all that was under way is dropped, but not for code that blocks its thread.
+        let dead = move || tokio.shutdown_timeout(Duration::from_secs(1));
+        tokio::task::spawn_blocking(dead).await.unwrap();
         self.store.close().await;
     }
 
@@ -93,6 +97,16 @@ impl Drop for Process {
             tokio.shutdown_background();
         }
     }
+}
+
+/// Starts a task of this function by a process that cannot run it.
+pub(crate) async fn task_of_another(
+    scratch: &Scratch,
+    function: &str,
+    input: &(impl Serialize + ?Sized),
+) -> TaskId {
+    let client = Process::start(scratch.open(), |builder| builder).await;
+    client.task(function, input).await
 }
 
 pub(crate) fn start(function: &str, input: &(impl Serialize + ?Sized)) -> StartTask {

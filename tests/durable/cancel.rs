@@ -10,7 +10,7 @@ use relight::journal::{
     StepState, Store, TaskId,
 };
 
-use crate::bench::{Log, Process, events, history, parked, until};
+use crate::bench::{Log, Process, events, history, parked, task_of_another, until};
 use crate::faulty::{Call, Faulty};
 use crate::scratch::{Scratch, within};
 use crate::valve::Valve;
@@ -261,7 +261,7 @@ async fn a_cancel_while_the_task_is_taken_up_is_noticed_at_once() {
     let store = Faulty::new(scratch.open(), Arc::clone(&valve));
     let process = Process::start(store, |builder| shop(builder, &log)).await;
     valve.hold(Call::History);
-    let task = process.task("shop", &()).await;
+    let task = task_of_another(&scratch, "shop", &()).await;
     valve.more(Call::History, 1).await;
     let cancel = Signal::Cancel { reason: None };
     scratch.open().signal(task, cancel, 0).await.unwrap();

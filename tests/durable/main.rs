@@ -8,6 +8,7 @@ mod faulty;
 #[path = "../support/scratch.rs"]
 mod scratch;
 
+mod begin;
 mod bench;
 mod cancel;
 mod children;

@@ -7,7 +7,7 @@ use relight::durable::{Builder, Context};
 use relight::journal::sqlite::{Options, Sqlite};
 use relight::journal::{End, Failure, Filter, Payload, Signal, Store, TaskId};
 
-use crate::bench::{Log, Process, history};
+use crate::bench::{Log, Process, history, task_of_another};
 use crate::faulty::{Call, Faulty};
 use crate::scratch::{Scratch, within};
 use crate::valve::Valve;
@@ -206,7 +206,7 @@ async fn a_task_is_taken_up_once_the_journal_can_be_read() {
     let (scratch, log) = (Scratch::new(), Log::default());
     let (process, valve) = behind_valve(&scratch, &log).await;
     valve.refuse(Call::History);
-    let task = process.task("work", &false).await;
+    let task = task_of_another(&scratch, "work", &false).await;
     valve.more(Call::History, 2).await;
     valve.open();
     assert!(matches!(process.end(task).await, End::Completed(_)));

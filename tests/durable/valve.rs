@@ -29,6 +29,8 @@ pub(crate) struct Valve {
 struct Modes {
     all: Option<Mode>,
     some: Vec<(Call, Mode)>,
+    /// Methods that are carried out, and whose answers are held back.
+    answers: Vec<Call>,
 }
 
 impl Modes {
@@ -47,6 +49,11 @@ impl Valve {
     /// Holds calls of this method back.
     pub(crate) fn hold(&self, call: Call) {
         self.modes.send_modify(|modes| modes.some.push((call, Mode::Hold)));
+    }
+
+    /// Has calls of this method carried out, and holds their answers back.
+    pub(crate) fn hold_answers(&self, call: Call) {
+        self.modes.send_modify(|modes| modes.answers.push(call));
     }
 
     /// Holds all calls back, as in a process that hangs.
@@ -90,5 +97,8 @@ impl Gate for Valve {
         }
     }
 
-    async fn after(&self, _: Call, _: bool) {}
+    async fn after(&self, call: Call, _: bool) {
+        let mut modes = self.modes.subscribe();
+        modes.wait_for(|modes| !modes.answers.contains(&call)).await.unwrap();
+    }
 }

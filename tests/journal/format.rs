@@ -150,14 +150,32 @@ async fn a_journal_of_the_first_format_is_read() {
     assert!(old.end(task_id(10)).await.unwrap().is_some());
 }
 
+#[tokio::test]
+async fn a_journal_of_the_first_format_becomes_one_of_now() {
+    let place = sample();
+    let new = place.dir.path().join("new.db");
+    let layout = |path: &Path| -> Vec<(String, Option<String>)> {
+        let file = rusqlite::Connection::open(path).unwrap();
+        let mut query = file.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    let before = layout(&place.path);
+    for path in [&place.path, &new] {
+        Sqlite::open(path).unwrap().close().await;
+    }
+    assert_ne!(layout(&place.path), before);
+    assert_eq!(layout(&place.path), layout(&new));
+}
+
 #[test]
 fn a_newer_format_is_refused_and_left_as_it_is() {
     let place = sample();
-    sql(&place.path, "PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE)");
+    sql(&place.path, "PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE)");
     let before = fs::read(&place.path).unwrap();
     let error = open_error(&place.path);
-    assert!(matches!(error, Error::NewerFormat { found: 2, supported: 1, .. }), "{error}");
-    assert!(error.to_string().contains("format 2"), "{error}");
+    assert!(matches!(error, Error::NewerFormat { found: 3, supported: 2, .. }), "{error}");
+    assert!(error.to_string().contains("format 3"), "{error}");
     assert_eq!(fs::read(&place.path).unwrap(), before);
 }
 

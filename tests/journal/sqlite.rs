@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use relight::journal::sqlite::{Options, Sqlite};
-use relight::journal::{Error, Lease, NewTask, Payload, Signal, Store, Wake};
+use relight::journal::{Error, Filter, Lease, NewTask, Payload, Signal, Store, Wake};
 use relight::limits;
 
 use crate::support::{
@@ -43,6 +43,44 @@ async fn reads_that_nobody_polls_hold_no_other_back() {
     }
     let read = tokio::time::timeout(Duration::from_secs(20), store.history(task_id(1), 0));
     assert!(!read.await.unwrap().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_write_that_waits_for_another_process_holds_up_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(dir.path()));
+    store.create(new_task(1)).await.unwrap();
+    let other = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = Arc::clone(&store);
+    let mut write = tokio::spawn(async move { waiting.create(new_task(2)).await });
+    // On the only thread of this runtime: a write that kept it would end with its patience, and the
+    // sleep after it.
+    let early =
+        tokio::time::timeout(Duration::from_millis(limits::JOURNAL_BUSY_MS / 10), &mut write);
+    assert!(early.await.is_err(), "it was written under another's lock");
+    other.execute_batch("COMMIT").unwrap();
+    write.await.unwrap().unwrap();
+    assert!(store.task(task_id(2)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn writes_side_by_side_and_alone_are_all_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(dir.path()));
+    for n in 0..200 {
+        if n % 3 == 0 {
+            store.create(new_task(n)).await.unwrap();
+            continue;
+        }
+        let (one, two) = (store.create(new_task(n)), store.create(new_task(1_000 + n)));
+        let (one, two) = tokio::join!(one, two);
+        one.and(two).unwrap();
+    }
+    drop(store);
+    let again = open(dir.path());
+    let tasks = again.tasks(Filter { limit: 1_000, ..Filter::default() }).await.unwrap();
+    assert_eq!(tasks.len(), 200 + 133);
 }
 
 #[tokio::test]

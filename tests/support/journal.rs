@@ -39,6 +39,7 @@ pub(crate) fn new_task(n: u128) -> NewTask {
         deadline: None,
         past: Vec::new(),
         created_at_ms: T0,
+        runner: None,
     }
 }
 

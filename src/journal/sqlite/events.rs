@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Rows, params};
 
 use super::codec::{Encoded, bounded, decode, encode, parts};
+use super::committer::Tx;
 use super::fault::Fault;
 use super::pack::Unpacker;
-use super::writer::Tx;
 use super::{blobs, signals};
 use crate::journal::{
     End, Error, Event, IllegalEvent, Lease, Record, Result, RunnerId, Status, TaskId,

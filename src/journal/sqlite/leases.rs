@@ -6,10 +6,10 @@
 
 use rusqlite::{Connection, params};
 
+use super::committer::Tx;
 use super::events::{head, runner_id};
 use super::fault::Fault;
 use super::liveness::Liveness;
-use super::writer::Tx;
 use crate::journal::{Error, Lease, Renewal, RunnerId, TaskId, Wake};
 
 /// See [`Store::renew`](crate::journal::Store::renew).
@@ -95,17 +95,22 @@ fn lease(
     task: TaskId,
     now_ms: i64,
 ) -> rusqlite::Result<Lease> {
-    let stored = runner.bits().cast_signed();
-    // A runner that never renewed holds its leases from now until now: anyone may take over.
-    tx.prepare_cached("INSERT OR IGNORE INTO runners (id, until_ms) VALUES (?1, ?2)")?
-        .execute([stored, now_ms])?;
+    know(tx, runner, now_ms)?;
     let epoch: i64 = tx
         .prepare_cached(
             "UPDATE tasks SET runner = ?2, epoch = epoch + 1, wake_at_ms = NULL
              WHERE number = ?1 RETURNING epoch",
         )?
-        .query_row([number, stored], |row| row.get(0))?;
+        .query_row([number, runner.bits().cast_signed()], |row| row.get(0))?;
     Ok(Lease { task, runner, epoch: epoch.cast_unsigned() })
+}
+
+/// Makes sure that a runner is known. One that never renewed holds its leases from now until now:
+/// anyone may take over.
+pub(super) fn know(tx: &Tx<'_>, runner: RunnerId, now_ms: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR IGNORE INTO runners (id, until_ms) VALUES (?1, ?2)")?
+        .execute([runner.bits().cast_signed(), now_ms])?;
+    Ok(())
 }
 
 /// Frees the tasks of every runner that is gone or has let its leases run out, whatever their
@@ -136,7 +141,8 @@ fn remove_runner(tx: &Tx<'_>, runner: RunnerId) -> rusqlite::Result<()> {
     let stored = runner.bits().cast_signed();
     let freed = tx
         .prepare_cached(
-            "UPDATE tasks SET runner = NULL, wake_at_ms = created_at_ms WHERE runner = ?1",
+            "UPDATE tasks INDEXED BY tasks_open SET runner = NULL, wake_at_ms = created_at_ms
+             WHERE runner = ?1 AND status IN ('working', 'input_required')",
         )?
         .execute([stored])?;
     if freed > 0 {

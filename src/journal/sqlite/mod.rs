@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file that several processes may share.
 //!
 //! ```text
-//!            ┌─ writer ── one thread, one connection, a commit for all that is queued
+//!            ┌─ writer ── one connection, a commit for all that is queued
 //! Sqlite ────┼─ readers ─ a few connections that never wait for the writer
 //!            └─ liveness ─ locks that show which runners live
 //! ```
@@ -10,15 +10,12 @@
 //! `leases`), as a function over an open transaction; here they are only put together. The file's
 //! layout is `migrations/`, a row's is `codec`.
 //!
-//! Events lie in the order of their commits, with an index by task: a group of commits touches few
-//! pages. (Measured: rows kept in the order of their tasks save a lone task one page of two, and cost
-//! 64 tasks at once twice the time.)
-//!
 //! All checks of a write are made against the database inside its own transaction. Nothing is
 //! remembered between two writes: another process may have claimed, appended or removed meanwhile.
 
 mod blobs;
 mod codec;
+mod committer;
 mod events;
 mod fault;
 mod leases;
@@ -37,6 +34,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use self::committer::Tx;
 use self::liveness::Liveness;
 use self::readers::Readers;
 use self::writer::Writer;
@@ -106,12 +104,12 @@ async fn encode<T: Send + 'static>(
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn create(&self, mut task: NewTask) -> Result<Created> {
-        let mut first = tasks::first_records(&mut task);
+    async fn create(&self, task: NewTask) -> Result<Created> {
+        let mut first = task.records();
         let bytes = first.iter_mut().map(codec::payload_bytes).sum();
         let id = task.id;
         let first = encode(bytes, move || events::encode_all(id, first, None)).await?;
-        self.writer.write(move |tx| tasks::create(tx, &task, &first)).await
+        self.writer.write_payloads(bytes, move |tx| tasks::create(tx, &task, &first)).await
     }
 
     async fn append(
@@ -127,7 +125,8 @@ impl Store for Sqlite {
             Ok((encoded, message))
         })
         .await?;
-        self.writer.write(move |tx| events::append(tx, &lease, &records, message.as_deref())).await
+        let append = move |tx: &Tx<'_>| events::append(tx, &lease, &records, message.as_deref());
+        self.writer.write_payloads(bytes, append).await
     }
 
     async fn history(&self, task: TaskId, from_seq: u64) -> Result<Vec<Record>> {
@@ -188,7 +187,7 @@ impl Store for Sqlite {
 
     async fn release(&self, lease: &Lease, wake: Wake, seen: u64) -> Result<()> {
         let lease = *lease;
-        self.writer.write(move |tx| leases::release(tx, &lease, wake, seen)).await
+        self.writer.write_few(move |tx| leases::release(tx, &lease, wake, seen)).await
     }
 
     async fn retire(&self, runner: RunnerId) -> Result<()> {
@@ -202,11 +201,13 @@ impl Store for Sqlite {
 
     async fn signal(&self, task: TaskId, signal: Signal, now_ms: i64) -> Result<Sent> {
         let text = signals::encode(&signal)?;
-        self.writer.write(move |tx| signals::send(tx, task, &signal, &text, now_ms)).await
+        let bytes = text.len();
+        let send = move |tx: &Tx<'_>| signals::send(tx, task, &signal, &text, now_ms);
+        self.writer.write_payloads(bytes, send).await
     }
 
     async fn signals(&self, task: TaskId) -> Result<(Vec<Signal>, u64)> {
-        self.readers.read(move |db| signals::all(db, task)).await
+        self.readers.glance(|db| signals::all(db, task))
     }
 
     async fn nudged(&self, runner: RunnerId) -> Result<Vec<(TaskId, u64)>> {

@@ -60,7 +60,8 @@ impl Readers {
         }
     }
 
-    /// Runs a query of one statement that looks at a row or two, on this thread.
+    /// Runs a query that looks at a few rows, on this thread. Each of its statements sees a state of
+    /// its own.
     pub(super) fn glance<T>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, Fault>,

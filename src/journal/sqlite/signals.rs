@@ -3,9 +3,9 @@
 use rusqlite::{Connection, params};
 
 use super::codec::bounded;
+use super::committer::Tx;
 use super::events::head;
 use super::fault::Fault;
-use super::writer::Tx;
 use crate::journal::{Error, RunnerId, Sent, Signal, TaskId};
 
 /// Counts a signal or news of a child for a task, and makes it due where nobody runs it. A task that
@@ -59,6 +59,10 @@ pub(super) fn send(
 /// See [`Store::signals`](crate::journal::Store::signals).
 pub(super) fn all(db: &Connection, task: TaskId) -> Result<(Vec<Signal>, u64), Fault> {
     let id = task.bits().to_be_bytes();
+    // Before the signals: one that comes in between is read, and then heard of once more.
+    let count: i64 = db
+        .prepare_cached("SELECT ifnull(max(nudges), 0) FROM tasks WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))?;
     let mut query = db.prepare_cached(
         "SELECT body FROM signals WHERE task = (SELECT number FROM tasks WHERE id = ?1)
          ORDER BY number",
@@ -71,9 +75,6 @@ pub(super) fn all(db: &Connection, task: TaskId) -> Result<(Vec<Signal>, u64), F
         })?;
         signals.push(signal);
     }
-    let count: i64 = db
-        .prepare_cached("SELECT ifnull(max(nudges), 0) FROM tasks WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))?;
     Ok((signals, count.cast_unsigned()))
 }
 

@@ -5,34 +5,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::blobs;
 use super::codec::Encoded;
+use super::committer::Tx;
 use super::events::{insert, runner_id};
 use super::fault::Fault;
-use super::leases::sql_limit;
-use super::writer::Tx;
-use crate::journal::{
-    Created, Error, Event, Filter, Hash, NewTask, ParentLink, Record, Status, Task, TaskId,
-};
+use super::leases::{know, sql_limit};
+use crate::journal::{Created, Error, Filter, Hash, NewTask, ParentLink, Status, Task, TaskId};
 use crate::limits;
-
-/// The first events of a task.
-pub(super) fn first_records(task: &mut NewTask) -> Vec<Record> {
-    let past = std::mem::take(&mut task.past);
-    let events = std::iter::once(created(task)).chain(past);
-    let at_ms = task.created_at_ms;
-    (0..).zip(events).map(|(seq, event)| Record { seq, at_ms, event }).collect()
-}
-
-fn created(task: &NewTask) -> Event {
-    Event::TaskCreated {
-        function: task.function.clone(),
-        name: task.name.clone(),
-        input: task.input.clone(),
-        definition: task.definition.clone(),
-        seed: task.seed,
-        parent: task.parent.clone(),
-        deadline: task.deadline.clone(),
-    }
-}
 
 /// What a second call with the same idempotency key must have in common with the first.
 fn request(task: &NewTask) -> Hash {
@@ -42,12 +20,11 @@ fn request(task: &NewTask) -> Hash {
 /// See [`Store::create`](crate::journal::Store::create).
 pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &[Encoded]) -> Result<Created, Fault> {
     let request = request(task);
-    if let Some((id, stored)) = find(tx, task)? {
-        if stored == *request.bytes() {
-            return Ok(Created::Existing(id));
-        }
-        let key = task.idempotency_key.clone().unwrap_or_else(|| task.id.to_string());
-        return Err(Error::KeyReused { key }.into());
+    // An id alone is looked for by the insert.
+    if (task.idempotency_key.is_some() || task.owner_tasks_max.is_some())
+        && let Some(found) = find(tx, task)?
+    {
+        return existing(task, found, request);
     }
     if let Some(max) = task.owner_tasks_max
         && under_way(tx, task.owner.as_deref(), max)? >= max
@@ -55,13 +32,16 @@ pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &[Encoded]) -> Result<C
         return Err(Error::TooManyTasks { max }.into());
     }
     let parent = task.parent.as_ref();
-    let number = tx
+    let lease = task.lease();
+    let inserted = tx
         .prepare_cached(
             "INSERT INTO tasks (id, function, name, owner, parent, parent_key, parent_depth,
-                 idempotency_key, request, created_at_ms, ttl_ms, status, updated_at_ms, wake_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?10, ?10)",
+                 idempotency_key, request, created_at_ms, ttl_ms, status, updated_at_ms, wake_at_ms,
+                 runner, epoch)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?10, ?13, ?14, ?15)
+             ON CONFLICT (id) DO NOTHING",
         )?
-        .insert(params![
+        .execute(params![
             task.id.bits().to_be_bytes(),
             task.function,
             task.name,
@@ -74,12 +54,37 @@ pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &[Encoded]) -> Result<C
             task.created_at_ms,
             task.ttl_ms.map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX)),
             Status::Working.as_str(),
+            lease.is_none().then_some(task.created_at_ms),
+            lease.map(|lease| lease.runner.bits().cast_signed()),
+            lease.map_or(0, |lease| lease.epoch.cast_signed()),
         ])?;
+    if inserted == 0
+        && let Some(found) = find(tx, task)?
+    {
+        return existing(task, found, request);
+    }
+    let number = tx.last_insert_rowid();
+    if let Some(lease) = lease {
+        know(tx, lease.runner, task.created_at_ms)?;
+    }
     for record in first {
         insert(tx, number, record)?;
     }
     tx.changed();
     Ok(Created::New(task.id))
+}
+
+/// The answer to a call that has its task already.
+fn existing(
+    task: &NewTask,
+    (id, stored): (TaskId, [u8; 16]),
+    request: Hash,
+) -> Result<Created, Fault> {
+    if stored == *request.bytes() {
+        return Ok(Created::Existing(id));
+    }
+    let key = task.idempotency_key.clone().unwrap_or_else(|| task.id.to_string());
+    Err(Error::KeyReused { key }.into())
 }
 
 /// The task that stands for the same id or idempotency key, and the hash of its request.
@@ -102,8 +107,9 @@ fn under_way(tx: &Tx<'_>, owner: Option<&str>, max: usize) -> rusqlite::Result<u
     let limit = i64::try_from(max).unwrap_or(i64::MAX);
     let found: i64 = tx
         .prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM tasks INDEXED BY tasks_under_way
-             WHERE owner IS ?1 AND parent IS NULL AND status IN ('working', 'input_required')
+            "SELECT count(*) FROM (SELECT 1 FROM tasks INDEXED BY tasks_open
+             WHERE owner IS ?1 AND parent_depth IS NULL
+                 AND status IN ('working', 'input_required')
              LIMIT ?2)",
         )?
         .query_row(params![owner, limit], |row| row.get(0))?;
@@ -131,8 +137,10 @@ pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Task>, Fault>
         values.extend(value);
     };
     let blob = |task: TaskId| Value::Blob(task.bits().to_be_bytes().to_vec());
-    if let Some(owner) = &filter.owner {
-        want("owner IS ?", &mut [owner.clone().into()].into_iter());
+    match &filter.owner {
+        Some(Some(owner)) => want("owner = ?", &mut [owner.clone().into()].into_iter()),
+        Some(None) => want("owner IS NULL", &mut [].into_iter()),
+        None => {}
     }
     if !filter.status.is_empty() {
         let marks = vec!["?"; filter.status.len()].join(", ");

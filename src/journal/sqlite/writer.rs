@@ -1,74 +1,45 @@
-//! The one thread that writes.
+//! Who commits what is to be written: whoever wants it, where nobody else wants anything, or the one
+//! thread that writes.
 //!
 //! ```text
 //! callers ──(a place of WRITE_QUEUE)──> queue ──> thread: BEGIN, each command, COMMIT ──> answers
+//!    └────────── alone, and the disk is quick: BEGIN, the command, COMMIT
 //! ```
 //!
-//! It takes all that is queued into one transaction and answers each caller after the commit, so
-//! that callers share the cost of the sync. A command that is refused has written nothing, and the
-//! others of its group go on. When SQLite fails, the whole group is refused, the connection is
-//! dropped, which rolls back, and a new one is opened for the next group: a handle that has failed
-//! is never written through again. A commit whose sync failed may yet show after a crash, though its
-//! caller was told of a failure: this is why events and new tasks may be sent twice.
+//! The thread takes all that is queued into one transaction and answers each caller after the commit,
+//! so that callers share the cost of the sync. A caller that is alone has nobody to share it with, and
+//! to wake the thread and be woken by it takes about half as long as a sync: so it commits by itself,
+//! where commits have been quick of late. Before that it lets everything else run that is ready on its
+//! thread of the async runtime. Work that goes on side by side thus comes together in the queue, and an
+//! answer that is on its way out is not held up by a commit.
 //!
 //! The queue is the standard library's, with a semaphore for its bound, and the times at which to
 //! look at other processes' writes come through it from a thread that only sleeps: a wait with a
 //! timeout, or a runtime of its own, would cost every commit a few microseconds.
 
-use std::cell::Cell;
-use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::task::yield_now;
 
-use super::fault::{Fault, sql_error};
-use super::schema::{Mode, open_writer};
-use super::{Options, wal};
+use super::Options;
+use super::committer::{Command, Committer, Tx};
+use super::fault::Fault;
 use crate::journal::{Error, Result};
 use crate::limits;
 
-/// The transaction that a command runs in.
-pub(super) struct Tx<'a> {
-    db: &'a Connection,
-    changed: Cell<bool>,
-}
-
-impl Tx<'_> {
-    /// Says that watchers of [`Store::changes`](crate::journal::Store::changes) have news.
-    pub(super) fn changed(&self) {
-        self.changed.set(true);
-    }
-}
-
-impl Deref for Tx<'_> {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        self.db
-    }
-}
-
 enum Message {
-    Write(Box<dyn Write>),
+    Write(Box<dyn Command>),
     /// Look what other processes have done.
     Look,
+    /// Look how long the log has become.
+    LookAtLog,
     WarmUp,
     Close,
-}
-
-/// How many groups may be committed before the log's length is looked at. Looking costs microseconds.
-const LOG_CHECK_GROUPS: u32 = 16;
-
-/// A command in the queue, whatever its result.
-trait Write: Send {
-    /// Runs the command. An error means that the group must not be committed.
-    fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()>;
-    /// Answers the caller: with the command's outcome, or with why the group failed.
-    fn answer(self: Box<Self>, failed: Option<&Error>);
 }
 
 struct Call<T, F> {
@@ -79,7 +50,7 @@ struct Call<T, F> {
     _place: OwnedSemaphorePermit,
 }
 
-impl<T, F> Write for Call<T, F>
+impl<T, F> Command for Call<T, F>
 where
     T: Send,
     F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send,
@@ -110,11 +81,14 @@ where
     }
 }
 
-/// The way to the thread. Dropping it ends the thread once the queue is empty.
+/// The way to the journal. Dropping it ends the thread once the queue is empty.
 pub(super) struct Writer {
     path: Arc<PathBuf>,
+    committer: Arc<Mutex<Committer>>,
     queue: Arc<mpsc::Sender<Message>>,
     room: Arc<Semaphore>,
+    /// Small writes on their way into the queue or past it.
+    arriving: AtomicUsize,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -125,19 +99,12 @@ impl Writer {
         options: Options,
         changes: watch::Sender<u64>,
     ) -> Result<Self> {
-        let connection = open_writer(&path, &options, Mode::Create)?;
         let path = Arc::new(path);
+        let committer = Committer::open(Arc::clone(&path), options, changes)?;
+        let committer = Arc::new(Mutex::new(committer));
         let (queue, commands) = mpsc::channel();
         let queue = Arc::new(queue);
-        let state = Thread {
-            path: Arc::clone(&path),
-            options,
-            commands,
-            changes,
-            connection: Some(connection),
-            seen: None,
-            groups: 0,
-        };
+        let state = Thread { committer: Arc::clone(&committer), commands };
         let no_thread = |error: std::io::Error| Error::Open {
             path: path.to_path_buf(),
             why: format!("its threads cannot be started: {error}"),
@@ -147,7 +114,8 @@ impl Writer {
         let looks = Arc::downgrade(&queue);
         named("journal-watch").spawn(move || send_looks(&looks)).map_err(no_thread)?;
         let room = Arc::new(Semaphore::new(limits::WRITE_QUEUE));
-        Ok(Self { path, queue, room, thread: Mutex::new(Some(thread)) })
+        let (arriving, thread) = (AtomicUsize::new(0), Mutex::new(Some(thread)));
+        Ok(Self { path, committer, queue, room, arriving, thread })
     }
 
     /// Runs a command and returns after its commit. It runs to its end even when the caller does
@@ -158,6 +126,77 @@ impl Writer {
         F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| Error::Closed)?;
+        let (call, answer) = self.call(command, place);
+        self.queue.send(Message::Write(call)).map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// As [`Writer::write`], for a command of a few rows: where nobody else writes, it runs on this
+    /// thread.
+    pub(super) async fn write_few<T, F>(&self, command: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let arrival = Arrival::among(&self.arriving);
+        if self.is_alone() {
+            yield_now().await;
+        }
+        // No place is held while others run: whoever holds on to this future without polling it would
+        // keep it from them.
+        if !self.is_alone() {
+            drop(arrival);
+            return self.write(command).await;
+        }
+        let place = Arc::clone(&self.room).try_acquire_owned().map_err(|_| Error::Closed)?;
+        let (call, answer) = self.call(command, place);
+        self.commit_or_queue(call)?;
+        drop(arrival);
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// As [`Writer::write`], for a command that writes payloads of so many bytes and a few rows more.
+    pub(super) async fn write_payloads<T, F>(&self, bytes: usize, command: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        if bytes > limits::COMMIT_ASIDE_BYTES {
+            return self.write(command).await;
+        }
+        self.write_few(command).await
+    }
+
+    fn commit_or_queue(&self, call: Box<dyn Command>) -> Result<()> {
+        let queue = |message| self.queue.send(message).map_err(|_| Error::Closed);
+        let mut committer = match self.committer.try_lock() {
+            Ok(committer) => committer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return queue(Message::Write(call)),
+        };
+        match committer.commit_at_once(call) {
+            Err(call) => queue(Message::Write(call)),
+            // Nobody who is answered waits for that.
+            Ok(()) if committer.is_log_due() => queue(Message::LookAtLog),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether nobody writes, but for one caller that is about to.
+    fn is_alone(&self) -> bool {
+        self.arriving.load(Ordering::Relaxed) <= 1
+            && self.room.available_permits() == limits::WRITE_QUEUE
+    }
+
+    fn call<T, F>(
+        &self,
+        command: F,
+        place: OwnedSemaphorePermit,
+    ) -> (Box<dyn Command>, oneshot::Receiver<Result<T>>)
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let call = Call {
             command: Some(command),
@@ -166,11 +205,10 @@ impl Writer {
             path: Arc::clone(&self.path),
             _place: place,
         };
-        self.queue.send(Message::Write(Box::new(call))).map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?
+        (Box::new(call), answer)
     }
 
-    /// Has the thread prepare for many commits (see [`wal`]) when it next has the time.
+    /// Has the thread prepare for many commits (see [`wal`](super::wal)) when it next has the time.
     pub(super) fn warm_up(&self) {
         // A closed journal needs none.
         let _ = self.queue.send(Message::WarmUp);
@@ -188,6 +226,22 @@ impl Writer {
     }
 }
 
+/// Counts a write until it is in the queue, or done.
+struct Arrival<'a>(&'a AtomicUsize);
+
+impl<'a> Arrival<'a> {
+    fn among(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Sends [`Message::Look`] every [`limits::WATCH_MS`] until the journal is closed or dropped.
 fn send_looks(queue: &Weak<mpsc::Sender<Message>>) {
     while queue.upgrade().is_some_and(|queue| queue.send(Message::Look).is_ok()) {
@@ -196,31 +250,29 @@ fn send_looks(queue: &Weak<mpsc::Sender<Message>>) {
 }
 
 struct Thread {
-    path: Arc<PathBuf>,
-    options: Options,
+    committer: Arc<Mutex<Committer>>,
     commands: mpsc::Receiver<Message>,
-    changes: watch::Sender<u64>,
-    /// `None` after a failure, until the next group.
-    connection: Option<Connection>,
-    /// SQLite's number for the newest commit of another connection that watchers were told of;
-    /// it is this connection's own, and counts anew for another one.
-    seen: Option<i64>,
-    /// Groups committed since the log was last looked at.
-    groups: u32,
 }
 
 impl Thread {
-    fn run(mut self) {
+    fn run(self) {
         // An error is the end of the last sender: the store was dropped.
         while let Ok(first) = self.commands.recv() {
             if !self.serve(first) {
                 break;
             }
         }
+        self.committer().close();
+    }
+
+    fn committer(&self) -> MutexGuard<'_, Committer> {
+        // A panic leaves no connection behind, and so nothing half done.
+        self.committer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what is queued into one commit. `false` when the journal is to be closed.
-    fn serve(&mut self, first: Message) -> bool {
+    fn serve(&self, first: Message) -> bool {
+        let mut committer = self.committer();
         let mut group = Vec::new();
         let mut next = Some(first);
         let (mut open, mut look, mut warm) = (true, false, false);
@@ -228,6 +280,7 @@ impl Thread {
             match message {
                 Message::Write(call) => group.push(call),
                 Message::Look => look = true,
+                Message::LookAtLog => {}
                 Message::WarmUp => warm = true,
                 Message::Close => open = false,
             }
@@ -236,97 +289,17 @@ impl Thread {
             next = if full { None } else { self.commands.try_recv().ok() };
         }
         if !group.is_empty() {
-            self.commit(group);
+            committer.commit(group);
+        }
+        if committer.is_log_due() {
+            committer.look_at_log();
         }
         if look {
-            self.look();
+            committer.look();
         }
         if warm && open {
-            wal::warm_up(&self.path);
+            committer.warm_up();
         }
         open
-    }
-
-    fn commit(&mut self, mut group: Vec<Box<dyn Write>>) {
-        let result = self.transact(&mut group);
-        let failed = result.as_ref().err();
-        if failed.is_some() {
-            self.disconnect();
-        }
-        let news = matches!(result, Ok(true));
-        // Whoever is answered may rely on it that the change is counted. Watchers are woken after
-        // that, or an answer would wait until they have looked around.
-        if news {
-            self.changes.send_if_modified(|count| {
-                *count += 1;
-                false
-            });
-        }
-        for call in group {
-            call.answer(failed);
-        }
-        if news {
-            self.changes.send_modify(|_| {});
-        }
-        self.groups += 1;
-        if self.groups >= LOG_CHECK_GROUPS
-            && let Some(connection) = &self.connection
-        {
-            self.groups = 0;
-            if wal::checkpoint_if_due(connection).is_err() {
-                self.disconnect();
-            }
-        }
-    }
-
-    /// Whether there is news for watchers.
-    fn transact(&mut self, group: &mut [Box<dyn Write>]) -> Result<bool> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let connection = open_writer(&self.path, &self.options, Mode::Reopen);
-                let connection = connection.map_err(|error| match error {
-                    Error::Open { why, .. } => Error::Unavailable { operation: "write", why },
-                    other => other,
-                })?;
-                wal::make_room(&connection);
-                connection
-            }
-        };
-        let connection = self.connection.insert(connection);
-        let run = |connection: &Connection| {
-            connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-            let tx = Tx { db: connection, changed: Cell::new(false) };
-            for call in group {
-                call.run(&tx)?;
-            }
-            connection.prepare_cached("COMMIT")?.execute([])?;
-            Ok(tx.changed.get())
-        };
-        run(connection).map_err(|error| sql_error(&error, "write", &self.path))
-    }
-
-    /// Looks whether another process has committed anything, or has taken the file away: then the
-    /// next write must not go into the file that is gone.
-    fn look(&mut self) {
-        let Some(connection) = &self.connection else { return };
-        let version = |connection: &Connection| {
-            connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
-        };
-        match version(connection) {
-            Ok(version) if !wal::has_moved(connection) => {
-                if self.seen.replace(version) != Some(version) {
-                    self.changes.send_modify(|count| *count += 1);
-                }
-            }
-            // The next write opens the file anew, and tells its caller why that fails.
-            _ => self.disconnect(),
-        }
-    }
-
-    /// Closes the connection, which rolls back what is open. The next group opens another.
-    fn disconnect(&mut self) {
-        self.connection = None;
-        self.seen = None;
     }
 }

@@ -1,6 +1,6 @@
 //! Creating tasks.
 
-use relight::journal::{Created, Deadline, Error, Event, NewTask, Status, Task};
+use relight::journal::{Created, Deadline, Error, Event, Lease, NewTask, Status, Task};
 use serde_json::json;
 
 use crate::store::Journal;
@@ -115,6 +115,34 @@ pub(crate) async fn an_id_is_taken_once(journal: &dyn Journal) {
     let other = NewTask { input: payload(&json!("other")), ..new_task(1) };
     assert!(matches!(store.create(other).await, Err(Error::KeyReused { .. })));
     assert_eq!(store.history(task_id(1), 0).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn a_new_task_may_come_with_its_first_lease(journal: &dyn Journal) {
+    let store = journal.open();
+    let functions = [AGENT.to_owned()];
+    let new = |n| NewTask { runner: Some(runner(1)), ..new_task(n) };
+    store.renew(runner(1), T0 + 100).await.unwrap();
+    assert_eq!(store.create(new(1)).await.unwrap(), Created::New(task_id(1)));
+    assert_eq!(store.task(task_id(1)).await.unwrap(), Some(Task::created(&new(1))));
+    assert_eq!(store.next_due(&functions).await.unwrap(), None);
+    assert_eq!(store.claim(runner(2), &functions, T0 + 99, 9).await.unwrap(), []);
+    let lease = new(1).lease().unwrap();
+    store.append(&lease, vec![started(1, "a", 1)], None).await.unwrap();
+
+    // It goes the way of all leases.
+    let taken = store.claim(runner(2), &functions, T0 + 101, 9).await.unwrap();
+    assert_eq!(taken, [Lease { task: task_id(1), runner: runner(2), epoch: 2 }]);
+    let late = store.append(&lease, vec![started(2, "b", 1)], None).await;
+    assert!(matches!(late, Err(Error::LeaseLost { epoch: 1, .. })), "{late:?}");
+
+    // What is there already stays as it is.
+    assert_eq!(store.create(new(1)).await.unwrap(), Created::Existing(task_id(1)));
+    assert_eq!(store.task(task_id(1)).await.unwrap().unwrap().runner, Some(runner(2)));
+
+    // A runner that nobody knows of has no time.
+    let unknown = NewTask { runner: Some(runner(3)), ..new_task(2) };
+    store.create(unknown).await.unwrap();
+    assert_eq!(store.claim(runner(2), &functions, T0 + 102, 9).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn a_new_task_may_have_a_past(journal: &dyn Journal) {

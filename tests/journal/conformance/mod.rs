@@ -17,6 +17,7 @@ macro_rules! all_of_it {
                 a_key_finds_the_task_that_it_made,
                 a_key_of_another_call_is_refused,
                 an_id_is_taken_once,
+                a_new_task_may_come_with_its_first_lease,
                 an_owner_has_so_many_under_way;
             append: events_come_back_as_they_went_in,
                 payloads_of_any_length_come_back,

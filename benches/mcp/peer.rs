@@ -3,7 +3,7 @@
 //! needed, and no delay on its sockets).
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,6 +21,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
 use tokio::net::TcpListener;
 
+use crate::floor::Floor;
 use crate::server::Transport;
 use crate::support::Error;
 
@@ -28,13 +29,17 @@ use crate::support::Error;
 #[derive(schemars::JsonSchema)]
 pub(crate) struct NoArguments {}
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Peer {
     tasks: TaskManager,
+    /// Where each call commits a row before it has its handle.
+    log: Option<Arc<Mutex<Floor>>>,
 }
 
-pub(crate) async fn serve(transport: Transport) -> Result<(), Error> {
-    let peer = Peer::default();
+/// Serves; with a log, each call commits a row to it.
+pub(crate) async fn serve(transport: Transport, log: Option<Floor>) -> Result<(), Error> {
+    let log = log.map(|log| Arc::new(Mutex::new(log)));
+    let peer = Peer { tasks: TaskManager::default(), log };
     if transport == Transport::Stdio {
         peer.serve(rmcp::transport::stdio_pipes()).await?.waiting().await?;
         return Ok(());
@@ -78,6 +83,10 @@ impl ServerHandler for Peer {
         request: CallToolRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if let Some(log) = &self.log {
+            let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.commits(1).map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        }
         let naps = request.name == "nap";
         let options = TaskOptions::new()
             .with_ttl_ms(limits::TASK_TTL_MS)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use crate::connection::{Connection, Http, Lines};
+use crate::floor::Floor;
 use crate::support::Error;
 use crate::{peer, relight_server};
 
@@ -36,15 +37,18 @@ pub(crate) enum Kind {
     Relight,
     /// rmcp's `TaskManager`, in memory.
     TaskManager,
+    /// The same, with one bare commit before each handle.
+    TaskManagerAndCommit,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Relight, Self::TaskManager];
+    const ALL: [Self; 3] = [Self::Relight, Self::TaskManager, Self::TaskManagerAndCommit];
 
     fn name(self) -> &'static str {
         match self {
             Self::Relight => "relight",
             Self::TaskManager => "task-manager",
+            Self::TaskManagerAndCommit => "task-manager-and-commit",
         }
     }
 }
@@ -76,7 +80,10 @@ impl Role {
     pub(crate) async fn serve(self) -> Result<ExitCode, Error> {
         match self.kind {
             Kind::Relight => relight_server::serve(self.transport, &self.journal).await?,
-            Kind::TaskManager => peer::serve(self.transport).await?,
+            Kind::TaskManager => peer::serve(self.transport, None).await?,
+            Kind::TaskManagerAndCommit => {
+                peer::serve(self.transport, Some(Floor::beside(&self.journal)?)).await?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -35,21 +35,9 @@ impl Floor {
         Ok(floor)
     }
 
-    /// Commits so many rows, with a pause before each as whoever is held against it makes them. A disk
-    /// that has been idle takes longer.
-    #[allow(dead_code, reason = "one of the programs that share this file paces its commits")]
-    pub(crate) fn paced_commits(&self, count: u32, pause: Duration) -> rusqlite::Result<Duration> {
-        let mut time = Duration::ZERO;
-        for _ in 0..count {
-            std::thread::sleep(pause);
-            time += self.commits(1)?;
-        }
-        Ok(time)
-    }
-
     /// Commits so many rows, one after another.
     pub(crate) fn commits(&self, count: u32) -> rusqlite::Result<Duration> {
-        let mut insert = self.0.prepare("INSERT INTO log (body) VALUES (?1)")?;
+        let mut insert = self.0.prepare_cached("INSERT INTO log (body) VALUES (?1)")?;
         let begun = Instant::now();
         for _ in 0..count {
             insert.execute([ROW])?;

@@ -18,7 +18,8 @@ const CALLS: u32 = 20;
 /// A commit is what one bare row costs a server that commits it while a client waits: as much as a
 /// `TaskManager` whose calls do that is slower than one whose calls do not. (In a loop that does nothing
 /// else, or between two pauses, it is less or more.) The next call is made when the task has ended, so
-/// that what is measured is the call and not the tasks before it; the peers are called at the same pace.
+/// that what is measured is the call and not the tasks before it; the peers are called, and looked at, at the
+/// same pace.
 pub(crate) fn handle(transport: Transport) -> Result<Row, Error> {
     const BAR: f64 = 1.0;
     let dir = directory("mcp-")?;
@@ -61,22 +62,21 @@ pub(crate) fn handle(transport: Transport) -> Result<Row, Error> {
     })
 }
 
-/// The time that so many calls take until their handles, one after another, with a pause before each.
+/// The time that so many calls take until their handles, one after another. Each task is looked at until
+/// it has ended and so much time has passed: a server that is left alone meanwhile is slower to answer.
 fn calls(connection: &mut dyn Connection, pause: Duration) -> Result<Duration, Error> {
     let call = Request::call("greet");
     let mut time = Duration::ZERO;
     for _ in 0..CALLS {
-        if !pause.is_zero() {
-            thread::sleep(pause);
-        }
         let begun = Instant::now();
         connection.send(&call)?;
         let answer = connection.receive()?;
-        time += begun.elapsed();
+        let called = begun.elapsed();
+        time += called;
         let created: serde_json::Value = serde_json::from_str(answer)?;
         let task = created["result"]["taskId"].as_str();
         let look = Request::get(task.ok_or_else(|| format!("no task: {created}"))?);
-        while connection.ask(&look)?["status"] != "completed" {
+        while connection.ask(&look)?["status"] != "completed" || begun.elapsed() < called + pause {
             thread::sleep(Duration::from_micros(200));
         }
     }

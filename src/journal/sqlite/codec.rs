@@ -81,7 +81,11 @@ pub(super) fn encode(record: Record) -> Result<Encoded> {
     })?;
     bounded(text.len(), || format!("event {seq}"))?;
     let count = u8::try_from(blobs.len()).unwrap_or(u8::MAX);
-    let body = body(count << MOVED_SHIFT, &moved, &text);
+    let pack_bytes = match event {
+        Event::TaskCreated { .. } => limits::PACK_FIRST_BYTES,
+        _ => limits::PACK_BYTES,
+    };
+    let body = body(count << MOVED_SHIFT, &moved, &text, pack_bytes);
     Ok(Encoded { seq, at_ms, body, blobs, status, concerns_parent })
 }
 
@@ -99,8 +103,9 @@ pub(super) fn bounded(bytes: usize, what: impl FnOnce() -> String) -> Result<()>
     Ok(())
 }
 
-fn body(flags: u8, moved: &[u8], text: &[u8]) -> Vec<u8> {
-    let packed = if text.len() > limits::PACK_BYTES { pack(text) } else { None };
+/// A row. A text is packed beyond so many bytes.
+fn body(flags: u8, moved: &[u8], text: &[u8], pack_bytes: usize) -> Vec<u8> {
+    let packed = if text.len() > pack_bytes { pack(text) } else { None };
     let mut body = Vec::with_capacity(5 + moved.len() + text.len());
     body.push(flags | if packed.is_some() { PACKED } else { 0 });
     body.extend_from_slice(moved);

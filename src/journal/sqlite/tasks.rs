@@ -58,9 +58,11 @@ pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &[Encoded]) -> Result<C
             lease.map(|lease| lease.runner.bits().cast_signed()),
             lease.map_or(0, |lease| lease.epoch.cast_signed()),
         ])?;
-    if inserted == 0
-        && let Some(found) = find(tx, task)?
-    {
+    if inserted == 0 {
+        let found = find(tx, task)?;
+        let found = found.ok_or_else(|| {
+            Fault::Damaged(format!("task {} is in an index and in no row", task.id))
+        })?;
         return existing(task, found, request);
     }
     let number = tx.last_insert_rowid();

@@ -132,7 +132,7 @@ impl Writer {
     }
 
     /// As [`Writer::write`], for a command of a few rows: where nobody else writes, it runs on this
-    /// thread.
+    /// thread. A caller that goes away while it lets others run first has written nothing.
     pub(super) async fn write_few<T, F>(&self, command: F) -> Result<T>
     where
         T: Send + 'static,
@@ -144,11 +144,12 @@ impl Writer {
         }
         // No place is held while others run: whoever holds on to this future without polling it would
         // keep it from them.
-        if !self.is_alone() {
+        let is_alone = self.is_alone();
+        let place = Arc::clone(&self.room).try_acquire_owned().ok().filter(|_| is_alone);
+        let Some(place) = place else {
             drop(arrival);
             return self.write(command).await;
-        }
-        let place = Arc::clone(&self.room).try_acquire_owned().map_err(|_| Error::Closed)?;
+        };
         let (call, answer) = self.call(command, place);
         self.commit_or_queue(call)?;
         drop(arrival);
@@ -176,9 +177,13 @@ impl Writer {
         };
         match committer.commit_at_once(call) {
             Err(call) => queue(Message::Write(call)),
-            // Nobody who is answered waits for that.
-            Ok(()) if committer.is_log_due() => queue(Message::LookAtLog),
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                // Nobody who is answered waits for that. A journal that was closed needs none.
+                if committer.is_log_due() {
+                    let _ = queue(Message::LookAtLog);
+                }
+                Ok(())
+            }
         }
     }
 

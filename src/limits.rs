@@ -30,8 +30,9 @@ pub const FAILURE_MESSAGE_BYTES: usize = 64 * 1024;
 pub const STATUS_MESSAGE_BYTES: usize = 1024;
 
 /// Threads that run the program's async code: one for each core, but for one that is left to the
-/// journal's writer. Each commit wakes the task that waits for it; with a thread more, the two stand
-/// in each other's way (a durable step on two cores took a tenth longer).
+/// journal's writer. A commit wakes the tasks that wait for it; with a thread more, the two stand in
+/// each other's way (where all commits were the writer's, a durable step on two cores took a tenth
+/// longer).
 pub fn worker_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }

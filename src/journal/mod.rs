@@ -1,7 +1,7 @@
 //! What happened: the append-only log of every task, and the store under it.
 //!
 //! ```text
-//! durable ── Store ──┬── sqlite   one file, WAL, one writer thread
+//! durable ── Store ──┬── sqlite   one file, WAL, one connection that writes
 //!                    └── (yours)  must pass tests/journal/store.rs
 //! ```
 //!

@@ -18,8 +18,8 @@ const CALLS: u32 = 20;
 /// A commit is what one bare row costs a server that commits it while a client waits: as much as a
 /// `TaskManager` whose calls do that is slower than one whose calls do not. (In a loop that does nothing
 /// else, or between two pauses, it is less or more.) The next call is made when the task has ended, so
-/// that what is measured is the call and not the tasks before it; the peers are called, and looked at, at the
-/// same pace.
+/// that what is measured is the call and not the tasks before it; the peers are called and looked at at
+/// the same pace.
 pub(crate) fn handle(transport: Transport) -> Result<Row, Error> {
     const BAR: f64 = 1.0;
     let dir = directory("mcp-")?;

@@ -75,13 +75,10 @@ impl Shared {
 /// nobody else would take it up.
 async fn look_for(place: Place) {
     let (shared, task) = (&place.shared, place.task);
-    loop {
-        match shared.store.claim_one(shared.runner, task, shared.clock.now_ms()).await {
-            Ok(lease) => return lease.into_iter().for_each(|lease| shared.drive(lease, None)),
-            Err(error) if error.is_retryable() && !shared.stop.is_cancelled() => {
-                tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
-            }
-            Err(_) => return,
-        }
+    while let Err(error) = shared.claim_one(task).await
+        && error.is_retryable()
+        && !shared.stop.is_cancelled()
+    {
+        tokio::time::sleep(Duration::from_millis(limits::JOURNAL_RETRY_MS)).await;
     }
 }

@@ -174,8 +174,12 @@ impl Shared {
         }
         // A claim makes a runner known again, and would hide that it had lost its leases.
         self.renew_if_overdue().await?;
-        if let Some(lease) = self.store.claim_one(self.runner, task.id, self.clock.now_ms()).await?
-        {
+        self.claim_one(task.id).await
+    }
+
+    /// Takes up this task, due or not, unless another live runner has it or it has ended.
+    pub(super) async fn claim_one(self: &Arc<Self>, task: TaskId) -> Result<()> {
+        if let Some(lease) = self.store.claim_one(self.runner, task, self.clock.now_ms()).await? {
             self.drive(lease, None);
         }
         Ok(())
@@ -194,8 +198,7 @@ impl Shared {
                         next_due_ms = Some(next_due_ms.map_or(at_ms, |due: i64| due.min(at_ms)));
                     }
                     Some(_) | None if task.runner.is_some() || task.wake_at_ms.is_some() => {
-                        let lease = self.store.claim_one(self.runner, id, now_ms).await?;
-                        lease.into_iter().for_each(|lease| self.drive(lease, None));
+                        self.claim_one(id).await?;
                     }
                     _ => {}
                 },

@@ -54,8 +54,8 @@ async fn a_write_that_waits_for_another_process_holds_up_nothing_else() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let waiting = Arc::clone(&store);
     let mut write = tokio::spawn(async move { waiting.create(new_task(2)).await });
-    // On the only thread of this runtime: a write that kept it would end with its patience, and the
-    // sleep after it.
+    // On the only thread of this runtime: a write that kept it would have ended, with its patience,
+    // before the time could be seen to be up.
     let early =
         tokio::time::timeout(Duration::from_millis(limits::JOURNAL_BUSY_MS / 10), &mut write);
     assert!(early.await.is_err(), "it was written under another's lock");

@@ -70,6 +70,10 @@ pub const READERS: usize = 4;
 /// better, and longer ones cost less around them.
 pub const EVENT_ROW_BYTES: usize = 500;
 
+/// The longest first event with which a task may wait for its place in one row of one page (see
+/// `journal/sqlite/newest.rs`): with what else is known of a task, it fills three quarters of it.
+pub const NEWEST_EVENT_BYTES: usize = 3 * 1024;
+
 /// Events whose JSON is no longer than this many bytes are not compressed: the frame around it would
 /// take what is won.
 pub const PACK_BYTES: usize = 64;

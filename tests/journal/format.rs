@@ -171,11 +171,11 @@ async fn a_journal_of_the_first_format_becomes_one_of_now() {
 #[test]
 fn a_newer_format_is_refused_and_left_as_it_is() {
     let place = sample();
-    sql(&place.path, "PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE)");
+    sql(&place.path, "PRAGMA user_version = 4; PRAGMA wal_checkpoint(TRUNCATE)");
     let before = fs::read(&place.path).unwrap();
     let error = open_error(&place.path);
-    assert!(matches!(error, Error::NewerFormat { found: 3, supported: 2, .. }), "{error}");
-    assert!(error.to_string().contains("format 3"), "{error}");
+    assert!(matches!(error, Error::NewerFormat { found: 4, supported: 3, .. }), "{error}");
+    assert!(error.to_string().contains("format 4"), "{error}");
     assert_eq!(fs::read(&place.path).unwrap(), before);
 }
 

@@ -84,6 +84,28 @@ async fn writes_side_by_side_and_alone_are_all_there() {
 }
 
 #[tokio::test]
+async fn a_task_created_by_itself_is_one_row_until_the_next_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dying, living) = (open(dir.path()), open(dir.path()));
+    let rows = || -> i64 {
+        let file = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+        file.query_row("SELECT count(*) FROM newest", [], |row| row.get(0)).unwrap()
+    };
+    let new = |n| NewTask { runner: Some(runner(1)), ..new_task(n) };
+    dying.renew(runner(1), T0 + 60_000).await.unwrap();
+    for (task, expected) in [(new(1), 1), (new(2), 0), (new_task(3), 0), (new(4), 1)] {
+        dying.create(task).await.unwrap();
+        assert_eq!(rows(), expected);
+    }
+    // It is not lost with its process.
+    dying.close().await;
+    let leases = living.claim(runner(2), &[AGENT.to_owned()], T0, 9).await.unwrap();
+    let claimed: Vec<_> = leases.into_iter().map(|lease| lease.task).collect();
+    assert_eq!(claimed, [1, 2, 3, 4].map(task_id));
+    assert_eq!(rows(), 0);
+}
+
+#[tokio::test]
 async fn a_runner_whose_process_is_gone_loses_its_tasks_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let (dying, living) = (open(dir.path()), open(dir.path()));

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::fault::sql_error;
 use super::schema::{Mode, open_writer};
-use super::{Options, wal};
+use super::{Options, newest, wal};
 use crate::journal::{Error, Result};
 use crate::limits;
 
@@ -25,12 +25,19 @@ use crate::limits;
 pub(super) struct Tx<'a> {
     db: &'a Connection,
     changed: Cell<bool>,
+    /// Whether a task that is created may be left in [`newest`]: nothing else is written here.
+    may_leave_newest: bool,
 }
 
 impl Tx<'_> {
     /// Says that watchers of [`Store::changes`](crate::journal::Store::changes) have news.
     pub(super) fn changed(&self) {
         self.changed.set(true);
+    }
+
+    /// Whether a task that is created may be left in [`newest`].
+    pub(super) fn may_leave_newest(&self) -> bool {
+        self.may_leave_newest
     }
 }
 
@@ -201,7 +208,9 @@ impl Committer {
     /// Runs the commands in the open transaction and commits it. Whether there is news for watchers.
     fn finish(&mut self, connection: Connection, group: &mut [Box<dyn Command>]) -> Result<bool> {
         let run = || {
-            let tx = Tx { db: &connection, changed: Cell::new(false) };
+            let settled = newest::settle(&connection)?;
+            let may_leave_newest = !settled && group.len() == 1;
+            let tx = Tx { db: &connection, changed: Cell::new(false), may_leave_newest };
             for command in group {
                 command.run(&tx)?;
             }

@@ -6,7 +6,7 @@ use super::codec::{Encoded, bounded, decode, encode, parts};
 use super::committer::Tx;
 use super::fault::Fault;
 use super::pack::Unpacker;
-use super::{blobs, signals};
+use super::{blobs, newest, signals};
 use crate::journal::{
     End, Error, Event, IllegalEvent, Lease, Record, Result, RunnerId, Status, TaskId,
 };
@@ -185,15 +185,25 @@ fn already_there(tx: &Tx<'_>, head: &Head, records: &[Encoded]) -> Result<usize,
 
 /// Writes one record and its blobs.
 pub(super) fn insert(tx: &Tx<'_>, task: i64, record: &Encoded) -> rusqlite::Result<()> {
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO events (task, seq, part, at_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for (part, body) in record.body.chunks(limits::EVENT_ROW_BYTES).enumerate() {
-        let (seq, part) = (record.seq.cast_signed(), part.cast_signed());
-        insert.execute(params![task, seq, part, record.at_ms, body])?;
-    }
+    insert_body(tx, task, record.seq, record.at_ms, &record.body)?;
     for blob in &record.blobs {
         blobs::put(tx, task, blob)?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_body(
+    db: &Connection,
+    task: i64,
+    seq: u64,
+    at_ms: i64,
+    body: &[u8],
+) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO events (task, seq, part, at_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (part, body) in body.chunks(limits::EVENT_ROW_BYTES).enumerate() {
+        insert.execute(params![task, seq.cast_signed(), part.cast_signed(), at_ms, body])?;
     }
     Ok(())
 }
@@ -221,6 +231,11 @@ fn nudge_parent(tx: &Tx<'_>, task: i64, at_ms: i64) -> rusqlite::Result<()> {
 
 /// See [`Store::history`](crate::journal::Store::history).
 pub(super) fn history(db: &Connection, task: TaskId, from_seq: u64) -> Result<Vec<Record>, Fault> {
+    if let Some((at_ms, body)) = newest::event(db, task)? {
+        let event = event(db, task, 0, &body, &mut Unpacker::default())?;
+        let only = Record { seq: 0, at_ms, event };
+        return Ok(Vec::from_iter((from_seq == 0).then_some(only)));
+    }
     let mut query = db.prepare_cached(
         "SELECT seq, at_ms, body FROM events
          WHERE task = (SELECT number FROM tasks WHERE id = ?1) AND seq >= ?2 ORDER BY seq, part",

@@ -107,8 +107,8 @@ fn lease(
 
 /// Makes sure that a runner is known. One that never renewed holds its leases from now until now:
 /// anyone may take over.
-pub(super) fn know(tx: &Tx<'_>, runner: RunnerId, now_ms: i64) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT OR IGNORE INTO runners (id, until_ms) VALUES (?1, ?2)")?
+pub(super) fn know(db: &Connection, runner: RunnerId, now_ms: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT OR IGNORE INTO runners (id, until_ms) VALUES (?1, ?2)")?
         .execute([runner.bits().cast_signed(), now_ms])?;
     Ok(())
 }

@@ -20,6 +20,7 @@ mod events;
 mod fault;
 mod leases;
 mod liveness;
+mod newest;
 mod pack;
 mod readers;
 mod schema;

@@ -19,7 +19,11 @@ use crate::limits;
 const APPLICATION_ID: i64 = 0x524C_4954;
 
 /// What brings a file from each format to the next, in order. `user_version` counts those done.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+];
 
 /// Statements that a connection keeps prepared: more than there are in this directory.
 const STATEMENTS: usize = 64;

@@ -9,6 +9,7 @@ use super::committer::Tx;
 use super::events::{insert, runner_id};
 use super::fault::Fault;
 use super::leases::{know, sql_limit};
+use super::newest;
 use crate::journal::{Created, Error, Filter, Hash, NewTask, ParentLink, Status, Task, TaskId};
 use crate::limits;
 
@@ -30,6 +31,9 @@ pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &[Encoded]) -> Result<C
         && under_way(tx, task.owner.as_deref(), max)? >= max
     {
         return Err(Error::TooManyTasks { max }.into());
+    }
+    if newest::put(tx, task, request, first)? {
+        return Ok(Created::New(task.id));
     }
     let parent = task.parent.as_ref();
     let lease = task.lease();
@@ -118,13 +122,16 @@ fn under_way(tx: &Tx<'_>, owner: Option<&str>, max: usize) -> rusqlite::Result<u
     Ok(usize::try_from(found).unwrap_or(max))
 }
 
+/// What is told of a task.
 const SELECT: &str = "SELECT id, function, name, owner, parent, parent_key, parent_depth, status,
     message, created_at_ms, updated_at_ms, ttl_ms, wake_at_ms, runner, epoch, cancel_requested,
     (SELECT max(seq) + 1 FROM events WHERE task = tasks.number) AS events FROM tasks";
 
 /// See [`Store::task`](crate::journal::Store::task).
 pub(super) fn get(db: &Connection, task: TaskId) -> Result<Option<Task>, Fault> {
-    db.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
+    // In one statement, because a task may be put in its place between two.
+    let newest = newest::SELECT;
+    db.prepare_cached(&format!("{newest} WHERE id = ?1 UNION ALL {SELECT} WHERE id = ?1"))?
         .query_and_then([task.bits().to_be_bytes()], read)?
         .next()
         .transpose()
@@ -158,7 +165,10 @@ pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Task>, Fault>
     }
     if let Some(after) = filter.after {
         let number: i64 = db
-            .prepare_cached("SELECT number FROM tasks WHERE id = ?1")?
+            .prepare_cached(
+                "SELECT number FROM tasks WHERE id = ?1
+                 UNION ALL SELECT number FROM newest WHERE id = ?1",
+            )?
             .query_row([after.bits().to_be_bytes()], |row| row.get(0))
             .optional()?
             .ok_or(Error::UnknownTask { task: after })?;
@@ -166,9 +176,14 @@ pub(super) fn list(db: &Connection, filter: &Filter) -> Result<Vec<Task>, Fault>
     }
     values.push(sql_limit(filter.limit).into());
     let wanted = wanted.join(" AND ");
-    db.prepare_cached(&format!("{SELECT} WHERE {wanted} ORDER BY number DESC LIMIT ?"))?
-        .query_and_then(params_from_iter(values), read)?
-        .collect()
+    let mut tasks = Vec::new();
+    for select in [newest::SELECT, SELECT] {
+        db.prepare_cached(&format!("{select} WHERE {wanted} ORDER BY number DESC LIMIT ?"))?
+            .query_and_then(params_from_iter(&values), read)?
+            .try_for_each(|task| task.map(|task| tasks.push(task)))?;
+    }
+    tasks.truncate(filter.limit);
+    Ok(tasks)
 }
 
 /// The first and the last id that begin with these hex digits.

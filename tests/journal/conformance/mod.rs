@@ -4,6 +4,7 @@ pub(crate) mod append;
 pub(crate) mod create;
 pub(crate) mod lease;
 pub(crate) mod list;
+pub(crate) mod newest;
 pub(crate) mod remove;
 pub(crate) mod resume;
 pub(crate) mod share;
@@ -19,6 +20,10 @@ macro_rules! all_of_it {
                 an_id_is_taken_once,
                 a_new_task_may_come_with_its_first_lease,
                 an_owner_has_so_many_under_way;
+            newest: it_looks_as_it_will_look,
+                it_is_found_when_it_is_created_again,
+                it_counts_as_one_of_its_owner,
+                the_first_write_after_it_finds_it;
             append: events_come_back_as_they_went_in,
                 payloads_of_any_length_come_back,
                 what_leaves_a_gap_is_refused,

@@ -91,7 +91,8 @@ struct Way {
 
 impl Way {
     async fn handle(&self, request: Request) -> Response {
-        let response = self.mcp.handle(request).await;
+        // It has room for all that rmcp may do, and whatever holds it is moved about.
+        let response = Box::pin(self.mcp.handle(request)).await;
         match response.status() {
             StatusCode::FORBIDDEN => (StatusCode::FORBIDDEN, NOT_ALLOWED).into_response(),
             _ => response.into_response(),

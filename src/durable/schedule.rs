@@ -11,7 +11,7 @@ use tracing::warn;
 use super::drive::{self, New};
 use super::live::Halt;
 use super::shared::Shared;
-use crate::journal::{Error, Lease, Renewal, Result, Task, TaskId};
+use crate::journal::{Error, Lease, Renewal, Result, Task, TaskId, joined};
 use crate::limits;
 
 impl Shared {
@@ -178,12 +178,18 @@ impl Shared {
         self.claim_one(task.id).await
     }
 
-    /// Takes up this task, due or not, unless another live runner has it or it has ended.
+    /// Takes up this task, due or not, unless another live runner has it or it has ended. A caller that
+    /// goes away meanwhile changes nothing: the lease would be held by this process and run by nobody.
     pub(super) async fn claim_one(self: &Arc<Self>, task: TaskId) -> Result<()> {
-        if let Some(lease) = self.store.claim_one(self.runner, task, self.clock.now_ms()).await? {
-            self.drive(lease, None);
-        }
-        Ok(())
+        let shared = Arc::clone(self);
+        let claim = async move {
+            let now_ms = shared.clock.now_ms();
+            if let Some(lease) = shared.store.claim_one(shared.runner, task, now_ms).await? {
+                shared.drive(lease, None);
+            }
+            Ok(())
+        };
+        joined(self.tokio.spawn(claim).await)
     }
 
     async fn claim_own(self: &Arc<Self>, own: Vec<TaskId>, now_ms: i64) -> Result<Option<i64>> {

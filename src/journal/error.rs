@@ -129,7 +129,9 @@ pub enum Error {
 impl Error {
     /// Whether it says something of the moment or of the process, and nothing of the task.
     pub fn is_passing(&self) -> bool {
-        self.is_retryable() || matches!(self, Self::Closed | Self::LeaseLost { .. })
+        let of_the_process =
+            matches!(self, Self::Closed | Self::LeaseLost { .. } | Self::NewerFormat { .. });
+        of_the_process || self.is_retryable()
     }
 
     /// Whether the same call may succeed later.

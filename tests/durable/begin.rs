@@ -1,13 +1,14 @@
 //! How a task begins: at once, by who creates it, and whatever becomes of who asked for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use relight::durable::{Builder, Context};
 use relight::journal::{Event, Filter, Store, TaskId};
 use relight::limits::LIVE_TASKS;
 use tokio::sync::Semaphore;
 
-use crate::bench::{Process, events, start};
+use crate::bench::{Process, events, parked, start, until};
 use crate::faulty::{Call, Faulty};
 use crate::scratch::{Scratch, within};
 use crate::valve::Valve;
@@ -73,6 +74,28 @@ async fn a_task_whose_caller_goes_away_meanwhile_is_run() {
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     assert_eq!(process.answer::<u64>(task).await, 42);
+}
+
+#[tokio::test]
+async fn a_parked_task_whose_canceller_goes_away_meanwhile_is_ended() {
+    let (scratch, valve) = (Scratch::new(), Arc::new(Valve::default()));
+    let store = Faulty::new(scratch.open(), Arc::clone(&valve));
+    let nap =
+        |ctx: Context, (): ()| async move { ctx.sleep("nap", Duration::from_secs(3_600)).await };
+    let process = Process::start(store, |builder| builder.function("nap", nap)).await;
+    let task = process.task("nap", &()).await;
+    let other = scratch.open();
+    parked(&*other, task).await;
+    // It is due as soon as it is told, to whoever looks.
+    valve.refuse(Call::Claim);
+    valve.hold_answers(Call::ClaimOne);
+    let runtime = process.runtime.clone();
+    let caller = tokio::spawn(async move { runtime.cancel(task, None).await });
+    until(&*other, task, "the task is claimed", |task| task.runner.is_some()).await;
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    valve.open();
+    process.cancelled(task).await;
 }
 
 #[tokio::test]

@@ -179,6 +179,28 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
     assert_eq!(fs::read(&place.path).unwrap(), before);
 }
 
+#[tokio::test]
+async fn a_journal_that_a_newer_relight_takes_over_is_written_no_more() {
+    let place = place(&[]);
+    let store = Sqlite::open(&place.path).unwrap();
+    let lease = leased(&store, new_task(1), runner(1)).await;
+    let version = |n| sql(&place.path, &format!("PRAGMA user_version = {n}"));
+    version(9);
+    for written in [
+        store.create(new_task(2)).await.map(drop),
+        store.append(&lease, vec![task_completed(1)], None).await,
+        store.renew(runner(1), T0 + 90_000).await.map(drop),
+    ] {
+        let newer = matches!(written, Err(Error::NewerFormat { found: 9, supported: 3, .. }));
+        assert!(newer, "{written:?}");
+    }
+    // What it left is whole, and goes on where the format is one that it knows.
+    version(3);
+    assert_eq!(store.task(task_id(2)).await.unwrap(), None);
+    store.append(&lease, vec![task_completed(1)], None).await.unwrap();
+    assert!(store.end(task_id(1)).await.unwrap().is_some());
+}
+
 #[test]
 fn what_is_no_journal_is_refused_and_left_as_it_is() {
     let mut torn = SAMPLE.to_vec();

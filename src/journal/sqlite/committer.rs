@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::fault::sql_error;
-use super::schema::{Mode, open_writer};
+use super::fault::{Fault, sql_error};
+use super::schema::{Mode, open_writer, refuse_newer};
 use super::{Options, newest, wal};
 use crate::journal::{Error, Result};
 use crate::limits;
@@ -207,7 +207,8 @@ impl Committer {
 
     /// Runs the commands in the open transaction and commits it. Whether there is news for watchers.
     fn finish(&mut self, connection: Connection, group: &mut [Box<dyn Command>]) -> Result<bool> {
-        let run = || {
+        let run = || -> Result<_, Fault> {
+            refuse_newer(&connection, &self.path)?;
             let settled = newest::settle(&connection)?;
             let may_leave_newest = !settled && group.len() == 1;
             let tx = Tx { db: &connection, changed: Cell::new(false), may_leave_newest };
@@ -224,7 +225,11 @@ impl Committer {
                 self.connection = Some(connection);
                 Ok(news)
             }
-            Err(error) => Err(self.failed(&error)),
+            Err(Fault::Sql(error)) => Err(self.failed(&error)),
+            Err(fault) => {
+                self.disconnect();
+                Err(fault.into_error("write", &self.path))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::Options;
-use super::fault::sql_error;
+use super::fault::{Fault, sql_error};
 use crate::journal::{Error, Result};
 use crate::limits;
 
@@ -174,6 +174,21 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, Attempt> {
                 .to_owned(),
         })),
     }
+}
+
+/// Whether a newer relight has changed the file since it was opened. To be asked in a transaction that
+/// writes: nobody changes it before the end of that.
+///
+/// # Errors
+/// [`Error::NewerFormat`].
+pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), Fault> {
+    let found: i64 =
+        connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
+    let supported = MIGRATIONS.len().cast_signed() as i64;
+    if found > supported {
+        return Err(Error::NewerFormat { path: path.to_owned(), found, supported }.into());
+    }
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Attempt> {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::hex::Hex;
+
 /// Names one task: 128 random bits as 32 hex digits.
 ///
 /// Whoever holds it may poll the task, so it must not be guessable.
@@ -25,7 +27,7 @@ impl TaskId {
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        Hex::of(self.0).fmt(f)
     }
 }
 
@@ -54,7 +56,7 @@ impl FromStr for TaskId {
 
 impl Serialize for TaskId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(Hex::of(self.0).as_str())
     }
 }
 

@@ -10,6 +10,7 @@
 mod deadline;
 mod error;
 mod event;
+mod hex;
 mod history;
 mod id;
 mod payload;

@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::hex::Hex;
+
 /// JSON text that is written and read back to the letter. Cheap to clone.
 ///
 /// Object keys made from a [`serde_json::Value`] are sorted, so equal values have equal text.
@@ -129,7 +131,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        Hex::of(u128::from_be_bytes(self.0)).fmt(f)
     }
 }
 
@@ -141,7 +143,7 @@ impl fmt::Debug for Hash {
 
 impl Serialize for Hash {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(Hex::of(u128::from_be_bytes(self.0)).as_str())
     }
 }
 

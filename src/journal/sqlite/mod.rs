@@ -16,6 +16,7 @@
 mod blobs;
 mod codec;
 mod committer;
+mod company;
 mod events;
 mod fault;
 mod leases;

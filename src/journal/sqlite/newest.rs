@@ -35,32 +35,30 @@ pub(super) fn put(
     if !is_short || !tx.may_leave_newest() {
         return Ok(false);
     }
-    let parent = task.parent.as_ref();
-    let put = tx
-        .prepare_cached(
-            "INSERT INTO newest (number, id, function, name, owner, parent, parent_key,
-                 parent_depth, idempotency_key, request, created_at_ms, ttl_ms, runner, event)
-             SELECT 9223372036854775807, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
-             WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE id = ?1)",
-        )?
-        .execute(params![
-            task.id.bits().to_be_bytes(),
-            task.function,
-            task.name,
-            task.owner,
-            parent.map(|parent| parent.task.bits().to_be_bytes()),
-            parent.map(|parent| &parent.key),
-            parent.map(|parent| parent.depth),
-            task.idempotency_key,
-            request.bytes(),
-            task.created_at_ms,
-            task.ttl_ms.map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX)),
-            runner.bits().cast_signed(),
-            only.body,
-        ])?;
-    if put == 0 {
+    let (id, parent) = (task.id.bits().to_be_bytes(), task.parent.as_ref());
+    if tx.prepare_cached("SELECT 1 FROM tasks WHERE id = ?1")?.exists([id])? {
         return Ok(false);
     }
+    tx.prepare_cached(
+        "INSERT INTO newest (number, id, function, name, owner, parent, parent_key, parent_depth,
+             idempotency_key, request, created_at_ms, ttl_ms, runner, event)
+         VALUES (9223372036854775807, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?
+    .execute(params![
+        id,
+        task.function,
+        task.name,
+        task.owner,
+        parent.map(|parent| parent.task.bits().to_be_bytes()),
+        parent.map(|parent| &parent.key),
+        parent.map(|parent| parent.depth),
+        task.idempotency_key,
+        request.bytes(),
+        task.created_at_ms,
+        task.ttl_ms.map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX)),
+        runner.bits().cast_signed(),
+        only.body,
+    ])?;
     tx.changed();
     Ok(true)
 }

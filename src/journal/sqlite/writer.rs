@@ -9,25 +9,23 @@
 //! The thread takes all that is queued into one transaction and answers each caller after the commit,
 //! so that callers share the cost of the sync. A caller that is alone has nobody to share it with, and
 //! to wake the thread and be woken by it takes about half as long as a sync: so it commits by itself,
-//! where commits have been quick of late. Before that it lets everything else run that is ready on its
-//! thread of the async runtime. Work that goes on side by side thus comes together in the queue, and an
-//! answer that is on its way out is not held up by a commit.
+//! where commits have been quick of late. Before that it lets others run who may want to write too (see
+//! [`company`](super::company)), so that work that goes on side by side comes together in the queue.
 //!
 //! The queue is the standard library's, with a semaphore for its bound, and the times at which to
 //! look at other processes' writes come through it from a thread that only sleeps: a wait with a
 //! timeout, or a runtime of its own, would cost every commit a few microseconds.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
-use tokio::task::yield_now;
 
 use super::Options;
 use super::committer::{Command, Committer, Tx};
+use super::company::Company;
 use super::fault::Fault;
 use crate::journal::{Error, Result};
 use crate::limits;
@@ -87,8 +85,7 @@ pub(super) struct Writer {
     committer: Arc<Mutex<Committer>>,
     queue: Arc<mpsc::Sender<Message>>,
     room: Arc<Semaphore>,
-    /// Small writes on their way into the queue or past it.
-    arriving: AtomicUsize,
+    company: Company,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -114,8 +111,8 @@ impl Writer {
         let looks = Arc::downgrade(&queue);
         named("journal-watch").spawn(move || send_looks(&looks)).map_err(no_thread)?;
         let room = Arc::new(Semaphore::new(limits::WRITE_QUEUE));
-        let (arriving, thread) = (AtomicUsize::new(0), Mutex::new(Some(thread)));
-        Ok(Self { path, committer, queue, room, arriving, thread })
+        let (company, thread) = (Company::default(), Mutex::new(Some(thread)));
+        Ok(Self { path, committer, queue, room, company, thread })
     }
 
     /// Runs a command and returns after its commit. It runs to its end even when the caller does
@@ -138,13 +135,11 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        let arrival = Arrival::among(&self.arriving);
-        if self.is_alone() {
-            yield_now().await;
-        }
+        let arrival = self.company.arrive();
         // No place is held while others run: whoever holds on to this future without polling it would
         // keep it from them.
-        let is_alone = self.is_alone();
+        let is_empty = || self.room.available_permits() == limits::WRITE_QUEUE;
+        let is_alone = arrival.is_alone(is_empty).await;
         let place = Arc::clone(&self.room).try_acquire_owned().ok().filter(|_| is_alone);
         let Some(place) = place else {
             drop(arrival);
@@ -187,12 +182,6 @@ impl Writer {
         }
     }
 
-    /// Whether nobody writes, but for one caller that is about to.
-    fn is_alone(&self) -> bool {
-        self.arriving.load(Ordering::Relaxed) <= 1
-            && self.room.available_permits() == limits::WRITE_QUEUE
-    }
-
     fn call<T, F>(
         &self,
         command: F,
@@ -228,22 +217,6 @@ impl Writer {
             // An error is a panic of the thread, which its own message has told.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-    }
-}
-
-/// Counts a write until it is in the queue, or done.
-struct Arrival<'a>(&'a AtomicUsize);
-
-impl<'a> Arrival<'a> {
-    fn among(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Arrival<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

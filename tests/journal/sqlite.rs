@@ -219,6 +219,13 @@ async fn a_full_journal_refuses_and_recovers() {
     assert!(store.append(&lease, half, None).await.unwrap_err().is_retryable());
     assert_eq!(store.history(task_id(2), full).await.unwrap(), []);
 
+    // A new task fits in, but not into its place.
+    let small = NewTask { input: noise(2_000, 3), runner: Some(runner(1)), ..new_task(3) };
+    let append = || store.append(&lease, vec![started(full, "small", 1)], None);
+    store.create(small.clone()).await.unwrap();
+    assert!(append().await.unwrap_err().is_retryable());
+    store.renew(runner(1), T0 + 90_000).await.unwrap();
+
     // Room is made, and the same write goes through.
     assert!(store.remove(task_id(1)).await.unwrap());
     let record = completed(full, "a", noise(9_000, full));

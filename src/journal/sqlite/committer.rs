@@ -25,8 +25,10 @@ use crate::limits;
 pub(super) struct Tx<'a> {
     db: &'a Connection,
     changed: Cell<bool>,
-    /// Whether a task that is created may be left in [`newest`]: nothing else is written here.
-    may_leave_newest: bool,
+    /// Whether it is one command's only.
+    is_of_one: bool,
+    /// Whether there was a task in [`newest`]; `None` before it is put in its place.
+    settled: Cell<Option<bool>>,
 }
 
 impl Tx<'_> {
@@ -35,9 +37,17 @@ impl Tx<'_> {
         self.changed.set(true);
     }
 
-    /// Whether a task that is created may be left in [`newest`].
+    /// Puts a task that is in [`newest`] in its place.
+    pub(super) fn settle(&self) -> rusqlite::Result<()> {
+        if self.settled.get().is_none() {
+            self.settled.set(Some(newest::settle(self.db)?));
+        }
+        Ok(())
+    }
+
+    /// Whether a task that is created may be left in [`newest`]: nothing else is written here.
     pub(super) fn may_leave_newest(&self) -> bool {
-        self.may_leave_newest
+        self.is_of_one && self.settled.get() == Some(false)
     }
 }
 
@@ -209,9 +219,9 @@ impl Committer {
     fn finish(&mut self, connection: Connection, group: &mut [Box<dyn Command>]) -> Result<bool> {
         let run = || -> Result<_, Fault> {
             refuse_newer(&connection, &self.path)?;
-            let settled = newest::settle(&connection)?;
-            let may_leave_newest = !settled && group.len() == 1;
-            let tx = Tx { db: &connection, changed: Cell::new(false), may_leave_newest };
+            let (is_of_one, changed, settled) =
+                (group.len() == 1, Cell::new(false), Cell::new(None));
+            let tx = Tx { db: &connection, changed, is_of_one, settled };
             for command in group {
                 command.run(&tx)?;
             }

@@ -2,9 +2,10 @@
 //!
 //! A caller waits until its task is on disk. One row of one page is there sooner than what a task is
 //! from then on: a row, its places in two indexes, and an event, in a page each. So a task that is
-//! created by itself is the one row of the table `newest`, until the next write, of whatever kind and
-//! process, puts it in its place ([`settle`]) before it does anything else. Who writes therefore never
-//! sees this table, and who reads looks into both.
+//! created by itself is the one row of the table `newest`, until the next command that writes, of whatever
+//! process, has it put in its place ([`settle`]) before it does anything else. Who writes therefore never
+//! sees this table, and who reads looks into both. Only what takes no room, and cannot concern a task that
+//! has only just begun, leaves it alone: renewing leases, and removing what has ended.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -70,9 +70,9 @@ pub const READERS: usize = 4;
 /// better, and longer ones cost less around them.
 pub const EVENT_ROW_BYTES: usize = 500;
 
-/// The longest first event with which a task may wait for its place in one row of one page (see
-/// `journal/sqlite/newest.rs`): with what else is known of a task, it fills three quarters of it.
-pub const NEWEST_EVENT_BYTES: usize = 3 * 1024;
+/// What the texts and the event of a new task may have together for it to wait for its place in one row of
+/// one page (see `journal/sqlite/newest.rs`): a page of 4 KiB, less some room for numbers and lengths.
+pub const NEWEST_BYTES: usize = 3_800;
 
 /// Events whose JSON is no longer than this many bytes are not compressed: the frame around it would
 /// take what is won.

@@ -179,7 +179,8 @@ impl Shared {
     }
 
     /// Takes up this task, due or not, unless another live runner has it or it has ended. A caller that
-    /// goes away meanwhile changes nothing: the lease would be held by this process and run by nobody.
+    /// goes away meanwhile changes nothing, or the lease would be held by this process and run by nobody;
+    /// and a stop waits for the claim as it does for drivers.
     pub(super) async fn claim_one(self: &Arc<Self>, task: TaskId) -> Result<()> {
         let shared = Arc::clone(self);
         let claim = async move {
@@ -189,7 +190,7 @@ impl Shared {
             }
             Ok(())
         };
-        joined(self.tokio.spawn(claim).await)
+        joined(self.drivers.spawn_on(claim, &self.tokio).await)
     }
 
     async fn claim_own(self: &Arc<Self>, own: Vec<TaskId>, now_ms: i64) -> Result<Option<i64>> {

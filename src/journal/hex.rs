@@ -1,5 +1,5 @@
-//! Names as they are written down. Each event has a hash in it and each answer an id, and to format them as
-//! numbers takes many times as long.
+//! The hex digits of ids and hashes. Each event has a hash in it and each answer an id, and to format them
+//! as numbers takes many times as long.
 
 use std::fmt;
 

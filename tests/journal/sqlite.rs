@@ -83,17 +83,21 @@ async fn writes_side_by_side_and_alone_are_all_there() {
     assert_eq!(tasks.len(), 200 + 133);
 }
 
+/// How many tasks are in the journal, and not in their places.
+fn waiting(dir: &Path) -> i64 {
+    let file = rusqlite::Connection::open(dir.join("journal.db")).unwrap();
+    file.query_row("SELECT count(*) FROM newest", [], |row| row.get(0)).unwrap()
+}
+
 #[tokio::test]
 async fn a_task_created_by_itself_is_one_row_until_the_next_write() {
     let dir = tempfile::tempdir().unwrap();
     let (dying, living) = (open(dir.path()), open(dir.path()));
-    let rows = || -> i64 {
-        let file = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
-        file.query_row("SELECT count(*) FROM newest", [], |row| row.get(0)).unwrap()
-    };
+    let rows = || waiting(dir.path());
     let new = |n| NewTask { runner: Some(runner(1)), ..new_task(n) };
     dying.renew(runner(1), T0 + 60_000).await.unwrap();
-    for (task, expected) in [(new(1), 1), (new(2), 0), (new_task(3), 0), (new(4), 1)] {
+    let long = NewTask { owner: Some("a".repeat(2_000)), input: noise(2_500, 1), ..new(5) };
+    for (task, expected) in [(new(1), 1), (new(2), 0), (new_task(3), 0), (long, 0), (new(4), 1)] {
         dying.create(task).await.unwrap();
         assert_eq!(rows(), expected);
     }
@@ -101,7 +105,7 @@ async fn a_task_created_by_itself_is_one_row_until_the_next_write() {
     dying.close().await;
     let leases = living.claim(runner(2), &[AGENT.to_owned()], T0, 9).await.unwrap();
     let claimed: Vec<_> = leases.into_iter().map(|lease| lease.task).collect();
-    assert_eq!(claimed, [1, 2, 3, 4].map(task_id));
+    assert_eq!(claimed, [1, 2, 3, 5, 4].map(task_id));
     assert_eq!(rows(), 0);
 }
 
@@ -219,12 +223,11 @@ async fn a_full_journal_refuses_and_recovers() {
     assert!(store.append(&lease, half, None).await.unwrap_err().is_retryable());
     assert_eq!(store.history(task_id(2), full).await.unwrap(), []);
 
-    // A new task fits in, but not into its place.
-    let small = NewTask { input: noise(2_000, 3), runner: Some(runner(1)), ..new_task(3) };
-    let append = || store.append(&lease, vec![started(full, "small", 1)], None);
-    store.create(small.clone()).await.unwrap();
-    assert!(append().await.unwrap_err().is_retryable());
-    store.renew(runner(1), T0 + 90_000).await.unwrap();
+    // No task is taken in for which there is no place.
+    let new = NewTask { runner: Some(runner(1)), ..new_task(3) };
+    let taken = store.create(new).await.is_ok();
+    assert_eq!(waiting(dir.path()), 0);
+    assert_eq!(store.task(task_id(3)).await.unwrap().is_some(), taken);
 
     // Room is made, and the same write goes through.
     assert!(store.remove(task_id(1)).await.unwrap());

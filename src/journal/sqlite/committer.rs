@@ -25,10 +25,8 @@ use crate::limits;
 pub(super) struct Tx<'a> {
     db: &'a Connection,
     changed: Cell<bool>,
-    /// Whether it is one command's only.
-    is_of_one: bool,
-    /// Whether there was a task in [`newest`]; `None` before it is put in its place.
-    settled: Cell<Option<bool>>,
+    /// Whether a task that is created may be left in [`newest`].
+    may_leave_newest: bool,
 }
 
 impl Tx<'_> {
@@ -37,17 +35,9 @@ impl Tx<'_> {
         self.changed.set(true);
     }
 
-    /// Puts a task that is in [`newest`] in its place.
-    pub(super) fn settle(&self) -> rusqlite::Result<()> {
-        if self.settled.get().is_none() {
-            self.settled.set(Some(newest::settle(self.db)?));
-        }
-        Ok(())
-    }
-
-    /// Whether a task that is created may be left in [`newest`]: nothing else is written here.
+    /// Whether a task that is created may be left in [`newest`].
     pub(super) fn may_leave_newest(&self) -> bool {
-        self.is_of_one && self.settled.get() == Some(false)
+        self.may_leave_newest
     }
 }
 
@@ -219,9 +209,11 @@ impl Committer {
     fn finish(&mut self, connection: Connection, group: &mut [Box<dyn Command>]) -> Result<bool> {
         let run = || -> Result<_, Fault> {
             refuse_newer(&connection, &self.path)?;
-            let (is_of_one, changed, settled) =
-                (group.len() == 1, Cell::new(false), Cell::new(None));
-            let tx = Tx { db: &connection, changed, is_of_one, settled };
+            let settled = newest::settle(&connection)?;
+            // Where the file is bounded, a task must not be taken in for which there is no room then.
+            let is_bounded = self.options.max_bytes.is_some();
+            let may_leave_newest = !settled && group.len() == 1 && !is_bounded;
+            let tx = Tx { db: &connection, changed: Cell::new(false), may_leave_newest };
             for command in group {
                 command.run(&tx)?;
             }

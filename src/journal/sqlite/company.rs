@@ -12,8 +12,8 @@ use tokio::task::yield_now;
 /// After so many writes in a row without company, none is expected.
 const ALONE: u32 = 16;
 
-/// Every how many writes some is looked for then. In between, a task that writes all the time keeps its
-/// thread from others.
+/// Every how many writes some is looked for then. A task that writes all the time keeps its thread from
+/// others for so many commits at most.
 const LOOKS: u32 = 5;
 
 /// The small writes of one process that are on their way into the queue, or past it.

@@ -149,10 +149,8 @@ impl Store for Sqlite {
 
     async fn renew(&self, runner: RunnerId, until_ms: i64) -> Result<Renewal> {
         let liveness = Arc::clone(&self.liveness);
-        let renewal = self
-            .writer
-            .write_apart(move |tx| leases::renew(tx, &liveness, runner, until_ms))
-            .await?;
+        let renewal =
+            self.writer.write(move |tx| leases::renew(tx, &liveness, runner, until_ms)).await?;
         if renewal == Renewal::Afresh {
             // Whoever runs tasks is about to commit often; whoever only looks is not.
             self.writer.warm_up();
@@ -219,11 +217,11 @@ impl Store for Sqlite {
     }
 
     async fn purge(&self, now_ms: i64, limit: usize) -> Result<usize> {
-        self.writer.write_apart(move |tx| tasks::purge(tx, now_ms, limit)).await
+        self.writer.write(move |tx| tasks::purge(tx, now_ms, limit)).await
     }
 
     async fn remove(&self, task: TaskId) -> Result<bool> {
-        self.writer.write_apart(move |tx| tasks::remove(tx, task)).await
+        self.writer.write(move |tx| tasks::remove(tx, task)).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -2,10 +2,9 @@
 //!
 //! A caller waits until its task is on disk. One row of one page is there sooner than what a task is
 //! from then on: a row, its places in two indexes, and an event, in a page each. So a task that is
-//! created by itself is the one row of the table `newest`, until the next command that writes, of whatever
-//! process, has it put in its place ([`settle`]) before it does anything else. Who writes therefore never
-//! sees this table, and who reads looks into both. Only what takes no room, and cannot concern a task that
-//! has only just begun, leaves it alone: renewing leases, and removing what has ended.
+//! created by itself is the one row of the table `newest`, until the next transaction that writes, of
+//! whatever kind and process, puts it in its place ([`settle`]) before it does anything else. Commands
+//! therefore never see this table, and who reads looks into both.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -22,9 +21,9 @@ pub(super) const SELECT: &str =
     'working' AS status, NULL AS message, created_at_ms, created_at_ms AS updated_at_ms, ttl_ms,
     NULL AS wake_at_ms, runner, 1 AS epoch, 0 AS cancel_requested, 1 AS events FROM newest";
 
-/// Leaves a new task here. `false` where it is to be written in its place at once: it has no runner, or
-/// more than one short event, or it is not written by itself, or its id is known. Nothing was written
-/// then.
+/// Leaves a new task here. `false`, and nothing is written, where it is to be written in its place at
+/// once: it has no runner, or more than one event, or fills more than a page, or is not written by itself,
+/// or its id is known.
 pub(super) fn put(
     tx: &Tx<'_>,
     task: &NewTask,
@@ -32,11 +31,13 @@ pub(super) fn put(
     first: &[Encoded],
 ) -> rusqlite::Result<bool> {
     let (Some(runner), [only]) = (task.runner, first) else { return Ok(false) };
-    let is_short = only.body.len() <= limits::NEWEST_EVENT_BYTES && only.blobs.is_empty();
-    if !is_short || !tx.may_leave_newest() {
+    let (id, parent) = (task.id.bits().to_be_bytes(), task.parent.as_ref());
+    let texts = [Some(&task.function), Some(&task.name), parent.map(|parent| &parent.key)];
+    let texts = texts.into_iter().chain([task.owner.as_ref(), task.idempotency_key.as_ref()]);
+    let bytes = only.body.len() + texts.flatten().map(String::len).sum::<usize>();
+    if bytes > limits::NEWEST_BYTES || !only.blobs.is_empty() || !tx.may_leave_newest() {
         return Ok(false);
     }
-    let (id, parent) = (task.id.bits().to_be_bytes(), task.parent.as_ref());
     if tx.prepare_cached("SELECT 1 FROM tasks WHERE id = ?1")?.exists([id])? {
         return Ok(false);
     }

@@ -40,17 +40,7 @@ enum Message {
     Close,
 }
 
-/// What a command has to do with the newest task (see [`newest`](super::newest)).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Newest {
-    /// It sees it in its place.
-    Settled,
-    /// Nothing: it is done also where there is no room to put that in its place.
-    LeftAlone,
-}
-
 struct Call<T, F> {
-    newest: Newest,
     command: Option<F>,
     outcome: Result<T, Fault>,
     reply: oneshot::Sender<Result<T>>,
@@ -65,9 +55,6 @@ where
 {
     fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()> {
         let Some(command) = self.command.take() else { return Ok(()) };
-        if self.newest == Newest::Settled {
-            tx.settle()?;
-        }
         let before = tx.total_changes();
         match command(tx) {
             Err(Fault::Sql(error)) => Err(error),
@@ -135,26 +122,8 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        self.queue(Newest::Settled, command).await
-    }
-
-    /// As [`Writer::write`], for a command that takes no room, and has nothing to do with a task that was
-    /// only just created. It is done where there is no room for anything else.
-    pub(super) async fn write_apart<T, F>(&self, command: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
-    {
-        self.queue(Newest::LeftAlone, command).await
-    }
-
-    async fn queue<T, F>(&self, newest: Newest, command: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
-    {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| Error::Closed)?;
-        let (call, answer) = self.call(newest, command, place);
+        let (call, answer) = self.call(command, place);
         self.queue.send(Message::Write(call)).map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
@@ -176,7 +145,7 @@ impl Writer {
             drop(arrival);
             return self.write(command).await;
         };
-        let (call, answer) = self.call(Newest::Settled, command, place);
+        let (call, answer) = self.call(command, place);
         self.commit_or_queue(call)?;
         drop(arrival);
         answer.await.map_err(|_| Error::Closed)?
@@ -215,7 +184,6 @@ impl Writer {
 
     fn call<T, F>(
         &self,
-        newest: Newest,
         command: F,
         place: OwnedSemaphorePermit,
     ) -> (Box<dyn Command>, oneshot::Receiver<Result<T>>)
@@ -225,7 +193,6 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let call = Call {
-            newest,
             command: Some(command),
             outcome: Err(Fault::Refused(Error::Closed)),
             reply,

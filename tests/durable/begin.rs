@@ -96,8 +96,8 @@ async fn a_stop_waits_for_a_claim() {
     let (process, valve, task) = with_a_parked_task(&scratch).await;
     valve.hold(Call::ClaimOne);
     let runtime = process.runtime.clone();
-    let cancel = async { tokio::spawn(async move { runtime.cancel(task, None).await }) };
-    let ((), canceller) = tokio::join!(valve.more(Call::ClaimOne, 1), cancel);
+    let canceller = tokio::spawn(async move { runtime.cancel(task, None).await });
+    valve.more(Call::ClaimOne, 1).await;
     let runtime = process.runtime.clone();
     let mut stop = tokio::spawn(async move { runtime.shutdown().await });
     // Twice what it waits for the claims that are refused.

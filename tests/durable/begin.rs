@@ -1,14 +1,13 @@
 //! How a task begins: at once, by who creates it, and whatever becomes of who asked for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use relight::durable::{Builder, Context};
 use relight::journal::{Event, Filter, Store, TaskId};
-use relight::limits::{JOURNAL_RETRY_MS, LIVE_TASKS};
+use relight::limits::LIVE_TASKS;
 use tokio::sync::Semaphore;
 
-use crate::bench::{Process, events, parked, start, until};
+use crate::bench::{Process, events, start};
 use crate::faulty::{Call, Faulty};
 use crate::scratch::{Scratch, within};
 use crate::valve::Valve;
@@ -74,55 +73,6 @@ async fn a_task_whose_caller_goes_away_meanwhile_is_run() {
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     assert_eq!(process.answer::<u64>(task).await, 42);
-}
-
-/// A process behind a valve with a task that is parked, and is taken up only by who asks for it.
-async fn with_a_parked_task(scratch: &Scratch) -> (Process, Arc<Valve>, TaskId) {
-    let valve = Arc::new(Valve::default());
-    let store = Faulty::new(scratch.open(), Arc::clone(&valve));
-    let nap =
-        |ctx: Context, (): ()| async move { ctx.sleep("nap", Duration::from_secs(3_600)).await };
-    let process = Process::start(store, |builder| builder.function("nap", nap)).await;
-    let task = process.task("nap", &()).await;
-    parked(&*scratch.open(), task).await;
-    // It is due as soon as it is told, to whoever looks.
-    valve.refuse(Call::Claim);
-    (process, valve, task)
-}
-
-#[tokio::test]
-async fn a_stop_waits_for_a_claim() {
-    let scratch = Scratch::new();
-    let (process, valve, task) = with_a_parked_task(&scratch).await;
-    valve.hold(Call::ClaimOne);
-    let runtime = process.runtime.clone();
-    let canceller = tokio::spawn(async move { runtime.cancel(task, None).await });
-    valve.more(Call::ClaimOne, 1).await;
-    let runtime = process.runtime.clone();
-    let mut stop = tokio::spawn(async move { runtime.shutdown().await });
-    // Twice what it waits for the claims that are refused.
-    let early = tokio::time::timeout(Duration::from_millis(2 * JOURNAL_RETRY_MS), &mut stop);
-    assert!(early.await.is_err(), "it has stopped with a claim under way");
-    valve.open();
-    within("the stop", stop).await.unwrap();
-    canceller.await.unwrap().unwrap();
-    let left = scratch.open().task(task).await.unwrap().unwrap();
-    assert_eq!(left.runner, None);
-}
-
-#[tokio::test]
-async fn a_parked_task_whose_canceller_goes_away_meanwhile_is_ended() {
-    let scratch = Scratch::new();
-    let (process, valve, task) = with_a_parked_task(&scratch).await;
-    let other = scratch.open();
-    valve.hold_answers(Call::ClaimOne);
-    let runtime = process.runtime.clone();
-    let caller = tokio::spawn(async move { runtime.cancel(task, None).await });
-    until(&*other, task, "the task is claimed", |task| task.runner.is_some()).await;
-    caller.abort();
-    assert!(caller.await.unwrap_err().is_cancelled());
-    valve.open();
-    process.cancelled(task).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use relight::journal::{
     Error, Event, Failure, FailureKind, Lease, Payload, Record, RunnerId, Sent, Signal, Status,
     StepState, Store, TaskId,
 };
+use relight::limits::JOURNAL_RETRY_MS;
 
 use crate::bench::{Log, Process, events, history, parked, task_of_another, until};
 use crate::faulty::{Call, Faulty};
@@ -234,6 +235,45 @@ async fn sleeper(scratch: &Scratch) -> (Process, Arc<Valve>, TaskId) {
     let task = process.task("f", &()).await;
     parked(&**process.runtime.store(), task).await;
     (process, valve, task)
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_claim() {
+    let scratch = Scratch::new();
+    let (process, valve, task) = sleeper(&scratch).await;
+    // It is due as soon as it is told, to whoever looks.
+    valve.refuse(Call::Claim);
+    valve.hold(Call::ClaimOne);
+    let runtime = process.runtime.clone();
+    let canceller = tokio::spawn(async move { runtime.cancel(task, None).await });
+    valve.more(Call::ClaimOne, 1).await;
+    let runtime = process.runtime.clone();
+    let mut stop = tokio::spawn(async move { runtime.shutdown().await });
+    // Twice what it waits for the claims that are refused.
+    let early = tokio::time::timeout(Duration::from_millis(2 * JOURNAL_RETRY_MS), &mut stop);
+    assert!(early.await.is_err(), "it has stopped with a claim under way");
+    valve.open();
+    within("the stop", stop).await.unwrap();
+    canceller.await.unwrap().unwrap();
+    let left = scratch.open().task(task).await.unwrap().unwrap();
+    assert_eq!(left.runner, None);
+}
+
+#[tokio::test]
+async fn a_parked_task_whose_canceller_goes_away_meanwhile_is_ended() {
+    let scratch = Scratch::new();
+    let (process, valve, task) = sleeper(&scratch).await;
+    // It is due as soon as it is told, to whoever looks.
+    valve.refuse(Call::Claim);
+    let other = scratch.open();
+    valve.hold_answers(Call::ClaimOne);
+    let runtime = process.runtime.clone();
+    let caller = tokio::spawn(async move { runtime.cancel(task, None).await });
+    until(&*other, task, "the task is claimed", |task| task.runner.is_some()).await;
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    valve.open();
+    process.cancelled(task).await;
 }
 
 #[tokio::test]

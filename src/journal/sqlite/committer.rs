@@ -26,18 +26,13 @@ pub(super) struct Tx<'a> {
     db: &'a Connection,
     changed: Cell<bool>,
     /// Whether a task that is created may be left in [`newest`].
-    may_leave_newest: bool,
+    pub(super) may_leave_newest: bool,
 }
 
 impl Tx<'_> {
     /// Says that watchers of [`Store::changes`](crate::journal::Store::changes) have news.
     pub(super) fn changed(&self) {
         self.changed.set(true);
-    }
-
-    /// Whether a task that is created may be left in [`newest`].
-    pub(super) fn may_leave_newest(&self) -> bool {
-        self.may_leave_newest
     }
 }
 

@@ -6,12 +6,13 @@
 //! whatever kind and process, puts it in its place ([`settle`]) before it does anything else. Commands
 //! therefore never see this table, and who reads looks into both.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::codec::Encoded;
 use super::committer::Tx;
 use super::events::{insert_body, runner_id};
 use super::leases::know;
+use super::tasks::bind;
 use crate::journal::{Hash, NewTask, TaskId};
 use crate::limits;
 
@@ -21,46 +22,31 @@ pub(super) const SELECT: &str =
     'working' AS status, NULL AS message, created_at_ms, created_at_ms AS updated_at_ms, ttl_ms,
     NULL AS wake_at_ms, runner, 1 AS epoch, 0 AS cancel_requested, 1 AS events FROM newest";
 
-/// Leaves a new task here. `false`, and nothing is written, where it is to be written in its place at
-/// once: it has no runner, or more than one event, or fills more than a page, or is not written by itself,
-/// or its id is known.
+/// Leaves a new task here, whose id is in no place. `false`, and nothing is written, where it is to be
+/// written in its place at once: it has no runner, or more than one event, or fills more than a page, or is
+/// not written by itself.
 pub(super) fn put(
     tx: &Tx<'_>,
     task: &NewTask,
     request: Hash,
     first: &[Encoded],
 ) -> rusqlite::Result<bool> {
-    let (Some(runner), [only]) = (task.runner, first) else { return Ok(false) };
-    let (id, parent) = (task.id.bits().to_be_bytes(), task.parent.as_ref());
-    let texts = [Some(&task.function), Some(&task.name), parent.map(|parent| &parent.key)];
-    let texts = texts.into_iter().chain([task.owner.as_ref(), task.idempotency_key.as_ref()]);
+    let (Some(_), [only]) = (task.runner, first) else { return Ok(false) };
+    let parent_key = task.parent.as_ref().map(|parent| &parent.key);
+    let texts = [Some(&task.function), Some(&task.name), parent_key].into_iter();
+    let texts = texts.chain([task.owner.as_ref(), task.idempotency_key.as_ref()]);
     let bytes = only.body.len() + texts.flatten().map(String::len).sum::<usize>();
-    if bytes > limits::NEWEST_BYTES || !only.blobs.is_empty() || !tx.may_leave_newest() {
+    if bytes > limits::NEWEST_BYTES || !only.blobs.is_empty() || !tx.may_leave_newest {
         return Ok(false);
     }
-    if tx.prepare_cached("SELECT 1 FROM tasks WHERE id = ?1")?.exists([id])? {
-        return Ok(false);
-    }
-    tx.prepare_cached(
+    let mut insert = tx.prepare_cached(
         "INSERT INTO newest (number, id, function, name, owner, parent, parent_key, parent_depth,
              idempotency_key, request, created_at_ms, ttl_ms, runner, event)
          VALUES (9223372036854775807, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?
-    .execute(params![
-        id,
-        task.function,
-        task.name,
-        task.owner,
-        parent.map(|parent| parent.task.bits().to_be_bytes()),
-        parent.map(|parent| &parent.key),
-        parent.map(|parent| parent.depth),
-        task.idempotency_key,
-        request.bytes(),
-        task.created_at_ms,
-        task.ttl_ms.map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX)),
-        runner.bits().cast_signed(),
-        only.body,
-    ])?;
+    )?;
+    bind(&mut insert, task, request)?;
+    insert.raw_bind_parameter(13, &only.body)?;
+    insert.raw_execute()?;
     tx.changed();
     Ok(true)
 }

@@ -25,6 +25,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/3.sql"),
 ];
 
+/// The format that this version writes, and the newest that it reads.
+const FORMAT: i64 = MIGRATIONS.len().cast_signed() as i64;
+
 /// Statements that a connection keeps prepared: more than there are in this directory.
 const STATEMENTS: usize = 64;
 
@@ -160,13 +163,9 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, Attempt> {
         [],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    let supported = MIGRATIONS.len().cast_signed() as i64;
     match (application, found) {
-        (APPLICATION_ID, 1..) if found <= supported => Ok(found),
-        (APPLICATION_ID, 1..) => {
-            let path = path.to_owned();
-            Err(Attempt::Refused(Error::NewerFormat { path, found, supported }))
-        }
+        (APPLICATION_ID, 1..) if found <= FORMAT => Ok(found),
+        (APPLICATION_ID, 1..) => Err(Attempt::Refused(newer(path, found))),
         (0, 0) if objects == 0 => Ok(0),
         _ => Err(Attempt::Refused(Error::Corrupt {
             path: path.to_owned(),
@@ -184,27 +183,29 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, Attempt> {
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), Fault> {
     let found: i64 =
         connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
-    let supported = MIGRATIONS.len().cast_signed() as i64;
-    if found > supported {
-        return Err(Error::NewerFormat { path: path.to_owned(), found, supported }.into());
+    if found > FORMAT {
+        return Err(newer(path, found).into());
     }
     Ok(())
 }
 
+fn newer(path: &Path, found: i64) -> Error {
+    Error::NewerFormat { path: path.to_owned(), found, supported: FORMAT }
+}
+
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Attempt> {
-    let current = MIGRATIONS.len();
-    if usize::try_from(version(connection, path)?) == Ok(current) {
+    if version(connection, path)? == FORMAT {
         return Ok(());
     }
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // Read again under the lock: another process may have migrated the file in between.
-    let done = usize::try_from(version(&transaction, path)?).unwrap_or(current);
+    let done = usize::try_from(version(&transaction, path)?).unwrap_or(MIGRATIONS.len());
     for migration in MIGRATIONS.iter().skip(done) {
         transaction.execute_batch(migration)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", current.cast_signed() as i64)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
     // So that the file itself, and not only its log, says from now on what it is.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;

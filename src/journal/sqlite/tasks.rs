@@ -1,7 +1,7 @@
 //! Tasks as wholes: created, looked up, listed, removed.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params, params_from_iter};
 
 use super::blobs;
 use super::codec::Encoded;
@@ -21,8 +21,8 @@ fn request(task: &NewTask) -> Hash {
 /// See [`Store::create`](crate::journal::Store::create).
 pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &[Encoded]) -> Result<Created, Fault> {
     let request = request(task);
-    // An id alone is looked for by the insert.
-    if (task.idempotency_key.is_some() || task.owner_tasks_max.is_some())
+    // Among others, an id alone is looked for by the insert.
+    if (task.idempotency_key.is_some() || task.owner_tasks_max.is_some() || tx.may_leave_newest)
         && let Some(found) = find(tx, task)?
     {
         return existing(task, found, request);
@@ -35,34 +35,19 @@ pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &[Encoded]) -> Result<C
     if newest::put(tx, task, request, first)? {
         return Ok(Created::New(task.id));
     }
-    let parent = task.parent.as_ref();
     let lease = task.lease();
-    let inserted = tx
-        .prepare_cached(
-            "INSERT INTO tasks (id, function, name, owner, parent, parent_key, parent_depth,
-                 idempotency_key, request, created_at_ms, ttl_ms, status, updated_at_ms, wake_at_ms,
-                 runner, epoch)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?10, ?13, ?14, ?15)
-             ON CONFLICT (id) DO NOTHING",
-        )?
-        .execute(params![
-            task.id.bits().to_be_bytes(),
-            task.function,
-            task.name,
-            task.owner,
-            parent.map(|parent| parent.task.bits().to_be_bytes()),
-            parent.map(|parent| &parent.key),
-            parent.map(|parent| parent.depth),
-            task.idempotency_key,
-            request.bytes(),
-            task.created_at_ms,
-            task.ttl_ms.map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX)),
-            Status::Working.as_str(),
-            lease.is_none().then_some(task.created_at_ms),
-            lease.map(|lease| lease.runner.bits().cast_signed()),
-            lease.map_or(0, |lease| lease.epoch.cast_signed()),
-        ])?;
-    if inserted == 0 {
+    let mut row = tx.prepare_cached(
+        "INSERT INTO tasks (id, function, name, owner, parent, parent_key, parent_depth,
+             idempotency_key, request, created_at_ms, ttl_ms, runner, status, updated_at_ms,
+             wake_at_ms, epoch)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?10, ?14, ?15)
+         ON CONFLICT (id) DO NOTHING",
+    )?;
+    bind(&mut row, task, request)?;
+    row.raw_bind_parameter(13, Status::Working.as_str())?;
+    row.raw_bind_parameter(14, lease.is_none().then_some(task.created_at_ms))?;
+    row.raw_bind_parameter(15, lease.map_or(0, |lease| lease.epoch.cast_signed()))?;
+    if row.raw_execute()? == 0 {
         let found = find(tx, task)?;
         let found = found.ok_or_else(|| {
             Fault::Damaged(format!("task {} is in an index and in no row", task.id))
@@ -78,6 +63,35 @@ pub(super) fn create(tx: &Tx<'_>, task: &NewTask, first: &[Encoded]) -> Result<C
     }
     tx.changed();
     Ok(Created::New(task.id))
+}
+
+/// Binds the first twelve parameters: what is known of a task from its creation on, as `id, function, name,
+/// owner, parent, parent_key, parent_depth, idempotency_key, request, created_at_ms, ttl_ms, runner`.
+pub(super) fn bind(
+    insert: &mut Statement<'_>,
+    task: &NewTask,
+    request: Hash,
+) -> rusqlite::Result<()> {
+    let parent = task.parent.as_ref();
+    let ttl_ms = task.ttl_ms.map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX));
+    let columns = params![
+        task.id.bits().to_be_bytes(),
+        task.function,
+        task.name,
+        task.owner,
+        parent.map(|parent| parent.task.bits().to_be_bytes()),
+        parent.map(|parent| &parent.key),
+        parent.map(|parent| parent.depth),
+        task.idempotency_key,
+        request.bytes(),
+        task.created_at_ms,
+        ttl_ms,
+        task.runner.map(|runner| runner.bits().cast_signed()),
+    ];
+    for (parameter, value) in (1_usize..).zip(columns) {
+        insert.raw_bind_parameter(parameter, value)?;
+    }
+    Ok(())
 }
 
 /// The answer to a call that has its task already.
